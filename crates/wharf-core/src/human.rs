@@ -1,0 +1,1 @@
+//! Docker's units and relative times.

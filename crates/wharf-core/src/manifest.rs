@@ -1,0 +1,210 @@
+//! Manifests: image, index or artifact.
+//!
+//! A manifest keeps its raw bytes and is never serialised again, so no digest ever changes. What is
+//! parsed beside them is a view.
+
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::content::DOCUMENT_MAX;
+use crate::media_type::{
+    DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST,
+    is_image_config, is_image_manifest, is_index, is_manifest,
+};
+use crate::{Descriptor, Platform};
+
+/// Bounds an index's entries. The largest official images have about 30.
+const INDEX_ENTRIES_MAX: usize = 4096;
+
+/// Bounds an image's layers. Docker's own limit is 125.
+const LAYERS_MAX: usize = 4096;
+
+/// A manifest, verified or not: whoever made it has checked that `descriptor` fits `raw`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its media type, digest and size.
+    pub descriptor: Descriptor,
+    /// Its bytes, as they came.
+    pub raw: Bytes,
+    /// What they say.
+    pub kind: Kind,
+}
+
+/// What a manifest is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A list of manifests, one per platform.
+    Index(Index),
+    /// An image: a config and layers.
+    Image(Parts),
+    /// Something else in an image's clothes: a chart, a signature, an attestation.
+    Artifact(Parts),
+}
+
+/// What an index lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The manifests.
+    pub manifests: Vec<Descriptor>,
+    /// What it is about, for a referrer.
+    pub subject: Option<Descriptor>,
+}
+
+/// What an image or an artifact is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// The config.
+    pub config: Descriptor,
+    /// The layers, the base first.
+    pub layers: Vec<Descriptor>,
+    /// What it is about, for a referrer.
+    pub subject: Option<Descriptor>,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+}
+
+/// Why bytes are not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Too long to read.
+    #[error("the manifest has {0} bytes; at most {DOCUMENT_MAX} are read")]
+    TooLarge(u64),
+    /// Not JSON, or a field has the wrong type.
+    #[error("the manifest is not valid JSON")]
+    Json(#[source] serde_json::Error),
+    /// The media type is one that wharf does not read.
+    #[error("unsupported media type {0}")]
+    MediaType(String),
+    /// Schema 1, which nobody writes any more.
+    #[error(
+        "the image has a manifest of schema version 1, which is obsolete and cannot be verified; \
+         push the image again with a current tool"
+    )]
+    Schema1,
+    /// The content says another type than the one it came with (CVE-2021-41190).
+    #[error("the manifest came as {declared} and says that it is {inside}")]
+    TypeConflict {
+        /// The Content-Type or the descriptor's type.
+        declared: String,
+        /// The mediaType field.
+        inside: String,
+    },
+    /// It has the fields of two kinds (CVE-2021-41190), or of none.
+    #[error("the manifest is ambiguous or empty: {0}")]
+    Shape(&'static str),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    schema_version: Option<u32>,
+    media_type: Option<String>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
+    #[serde(rename = "fsLayers")]
+    fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+impl Manifest {
+    /// Reads a manifest that came as `declared` (a Content-Type or a descriptor's media type;
+    /// empty or a generic JSON type when the place does not know).
+    pub fn parse(declared: &str, raw: Bytes) -> Result<Self, ManifestError> {
+        if raw.len() as u64 > DOCUMENT_MAX {
+            return Err(ManifestError::TooLarge(raw.len() as u64));
+        }
+        let declared = declared.split(';').next().unwrap_or_default().trim();
+        if matches!(declared, DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED) {
+            return Err(ManifestError::Schema1);
+        }
+        let wire: Wire = serde_json::from_slice(&raw).map_err(ManifestError::Json)?;
+        let media_type = wire.media_type(declared)?;
+        let kind = wire.into_kind(&media_type)?;
+        Ok(Self { descriptor: Descriptor::of(media_type, &raw), raw, kind })
+    }
+
+    /// What it refers to and needs: children come before parents.
+    pub fn children(&self) -> Vec<&Descriptor> {
+        match &self.kind {
+            Kind::Index(index) => index.manifests.iter().collect(),
+            Kind::Image(parts) | Kind::Artifact(parts) => {
+                std::iter::once(&parts.config).chain(&parts.layers).collect()
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Agrees on one media type between what was declared and what the content says.
+    fn media_type(&self, declared: &str) -> Result<String, ManifestError> {
+        if self.schema_version == Some(1) || self.fs_layers.is_some() {
+            return Err(ManifestError::Schema1);
+        }
+        let generic = matches!(
+            declared,
+            "" | "application/json" | "application/octet-stream" | "text/plain"
+        );
+        match self.media_type.as_deref().filter(|inside| !inside.is_empty()) {
+            Some(inside) if generic || inside == declared => Ok(inside.to_owned()),
+            Some(inside) => Err(ManifestError::TypeConflict {
+                declared: declared.to_owned(),
+                inside: inside.to_owned(),
+            }),
+            None if !generic => Ok(declared.to_owned()),
+            None if self.manifests.is_some() => Ok(OCI_INDEX.to_owned()),
+            None => Ok(OCI_MANIFEST.to_owned()),
+        }
+    }
+
+    fn into_kind(self, media_type: &str) -> Result<Kind, ManifestError> {
+        if !is_manifest(media_type) {
+            return Err(ManifestError::MediaType(media_type.to_owned()));
+        }
+        match (self.manifests, self.config, self.layers) {
+            (Some(manifests), None, None) if is_index(media_type) => {
+                if manifests.len() > INDEX_ENTRIES_MAX {
+                    return Err(ManifestError::Shape("it lists more than 4096 manifests"));
+                }
+                Ok(Kind::Index(Index { manifests, subject: self.subject }))
+            }
+            (None, Some(config), layers) if is_image_manifest(media_type) => {
+                let layers = layers.unwrap_or_default();
+                if layers.len() > LAYERS_MAX {
+                    return Err(ManifestError::Shape("it has more than 4096 layers"));
+                }
+                let image = is_image_config(&config.media_type)
+                    && self.artifact_type.as_deref().is_none_or(is_image_config);
+                let artifact_type = self.artifact_type;
+                let parts = Parts { config, layers, subject: self.subject, artifact_type };
+                Ok(if image { Kind::Image(parts) } else { Kind::Artifact(parts) })
+            }
+            (Some(_), _, _) => {
+                Err(ManifestError::Shape("a list of manifests and an image at the same time"))
+            }
+            (None, _, _) => Err(ManifestError::Shape("neither a config nor a list of manifests")),
+        }
+    }
+}
+
+impl Index {
+    /// The manifest for `wanted`: the first entry of the best platform that runs there.
+    ///
+    /// An entry without a platform, or for `unknown/unknown` (an attestation), is nobody's image.
+    pub fn choose(&self, wanted: &Platform) -> Option<&Descriptor> {
+        wanted.runs().iter().find_map(|platform| {
+            self.images().find(|d| d.platform.as_ref().is_some_and(|p| p.is(platform)))
+        })
+    }
+
+    /// The entries that are images for some platform.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|d| {
+            d.platform.as_ref().is_some_and(|p| p.os != "unknown" && p.architecture != "unknown")
+                && !d.annotations.contains_key("vnd.docker.reference.type")
+        })
+    }
+}
+

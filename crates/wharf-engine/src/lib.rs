@@ -1,0 +1,60 @@
+//! What a user asks for.
+//!
+//! [`Engine`] has one method per use case. The command line, and later the Engine API server, know
+//! only this trait; `LocalEngine` works on the store in this process. Long operations report
+//! [`wharf_core::Event`]s; printing them is the edge's business.
+
+pub mod error;
+pub mod filter;
+pub mod types;
+
+pub use error::{EngineError, ErrorKind};
+pub use filter::Filters;
+pub use types::{
+    HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions, Pulled,
+    RemoveOptions, Removed,
+};
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use wharf_core::{Reference, Watch};
+
+/// A result of the engine.
+pub type Result<T> = std::result::Result<T, EngineError>;
+
+/// The use cases.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Fetches the image that `reference` names, stores it, and gives it that name.
+    ///
+    /// `reference` has a tag, a digest, or both; with both the digest counts and the tag is not set
+    /// (Docker 28.5: pull).
+    async fn pull(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Pulled>;
+
+    /// Lists the tags of a repository in its registry.
+    async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>>;
+
+    /// Gives the image that `source` names (a name, an ID, part of an ID, a digest) a further name.
+    async fn tag(&self, source: &str, target: &Reference) -> Result<()>;
+
+    /// Lists images, the newest first.
+    async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>>;
+
+    /// Says everything about one image.
+    async fn inspect(&self, name: &str) -> Result<ImageDetail>;
+
+    /// Says how one image was built, the last step first.
+    async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>>;
+
+    /// Removes a name, and the image behind it if that was its last one.
+    async fn remove(&self, name: &str, options: &RemoveOptions) -> Result<Vec<Removed>>;
+
+    /// Removes images that nobody names, and frees what no image holds.
+    async fn prune(&self, options: &PruneOptions) -> Result<Pruned>;
+}

@@ -1,0 +1,123 @@
+//! What goes into the use cases, and what comes out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use wharf_core::{Digest, Platform, Reference};
+
+use crate::Filters;
+
+/// How to pull.
+#[derive(Clone, Debug, Default)]
+pub struct PullOptions {
+    /// For which platform; this machine's if `None`.
+    pub platform: Option<Platform>,
+}
+
+/// What a pull has brought.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// The name that was pulled.
+    pub reference: Reference,
+    /// The digest of what the name points to in the registry: an index or an image's manifest.
+    pub digest: Digest,
+    /// The image's ID.
+    pub image: Digest,
+    /// Is the name new here, or does it point to something else than before?
+    pub newer: bool,
+}
+
+/// Which images to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Intermediate images too. wharf makes none; Docker has the flag.
+    pub all: bool,
+    /// Docker's filters: before, dangling, label, reference, since, until.
+    pub filters: Filters,
+}
+
+/// One image in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSummary {
+    /// The config's digest.
+    pub id: Digest,
+    /// When it was made; `None` if its config does not say.
+    pub created: Option<Timestamp>,
+    /// The sum of the regular files' sizes in all its layers, in bytes.
+    pub size: u64,
+    /// Its names with tags, as Docker shows them, sorted: `busybox:musl`.
+    pub repo_tags: Vec<String>,
+    /// Its names with digests, sorted: `busybox@sha256:98cb…`.
+    pub repo_digests: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Everything about one image.
+#[derive(Clone, Debug)]
+pub struct ImageDetail {
+    /// What a list says of it.
+    pub summary: ImageSummary,
+    /// The manifest that it came with.
+    pub manifest: wharf_core::Descriptor,
+    /// The config's bytes.
+    pub config: Bytes,
+    /// When it was last given a name or pulled.
+    pub last_tagged: Option<Timestamp>,
+}
+
+/// One step of an image's build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// The image's ID for the last step, `None` for the others: Docker's `<missing>`.
+    pub id: Option<Digest>,
+    /// When.
+    pub created: Option<Timestamp>,
+    /// By which command.
+    pub created_by: String,
+    /// How much it added, in bytes.
+    pub size: u64,
+    /// A note.
+    pub comment: String,
+    /// The image's names, for the last step.
+    pub tags: Vec<String>,
+}
+
+/// How to remove.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RemoveOptions {
+    /// Remove an image although several repositories name it.
+    pub force: bool,
+    /// Keep layers that nobody names any more (Docker's `--no-prune`).
+    pub no_prune: bool,
+}
+
+/// One thing that was removed, in Docker's words `Untagged:` and `Deleted:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// A name, as Docker shows it.
+    Untagged(String),
+    /// An image's ID, or a chain ID of layers that no other image has.
+    Deleted(Digest),
+}
+
+/// What to prune.
+#[derive(Clone, Debug, Default)]
+pub struct PruneOptions {
+    /// Every image, not only those without a name.
+    pub all: bool,
+    /// Docker's filters: label, label!, until.
+    pub filters: Filters,
+}
+
+/// What a prune has removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What went, in order.
+    pub removed: Vec<Removed>,
+    /// How much space it took, in bytes, unpacked: what Docker shows.
+    pub reclaimed: u64,
+    /// How much came free on this disk, in bytes.
+    pub freed: u64,
+}
