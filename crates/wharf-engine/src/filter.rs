@@ -9,7 +9,10 @@ pub struct Filters(BTreeMap<String, Vec<String>>);
 impl Filters {
     /// Adds one.
     pub fn add(&mut self, name: &str, value: &str) {
-        self.0.entry(name.to_owned()).or_default().push(value.to_owned());
+        self.0
+            .entry(name.to_owned())
+            .or_default()
+            .push(value.to_owned());
     }
 
     /// The values of one name; empty if it was not given.

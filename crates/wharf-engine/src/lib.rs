@@ -6,7 +6,9 @@
 
 pub mod error;
 pub mod filter;
+pub mod glob;
 pub mod types;
+pub mod when;
 
 pub use error::{EngineError, ErrorKind};
 pub use filter::Filters;

@@ -1,0 +1,141 @@
+//! Points in time as Docker's `until` filters take them: a date, a date and time, a number of
+//! seconds since 1970, or a Go duration back from now.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// Reads a point in time. What has no zone is in `zone`.
+pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    if text != "0"
+        && let Some(back) = go_duration(text)
+    {
+        return now.checked_sub(back).ok();
+    }
+    seconds(text)
+        .or_else(|| text.parse().ok())
+        .or_else(|| local(text, zone))
+}
+
+/// `2024-10-15`, `2024-10-15T12`, `…T12:30`, `…T12:30:00.5`, each perhaps with `Z` or `+02:00`.
+fn local(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let (text, zone) = split_zone(text, zone)?;
+    let time = match text.split_once('T') {
+        None => text
+            .parse::<Date>()
+            .ok()?
+            .to_datetime(jiff::civil::Time::midnight()),
+        Some((_, clock)) => match clock.matches(':').count() {
+            0 => format!("{text}:00:00"),
+            1 => format!("{text}:00"),
+            _ => text.to_owned(),
+        }
+        .parse::<DateTime>()
+        .ok()?,
+    };
+    time.to_zoned(zone).ok().map(|zoned| zoned.timestamp())
+}
+
+fn split_zone<'t>(text: &'t str, zone: &TimeZone) -> Option<(&'t str, TimeZone)> {
+    if let Some(rest) = text.strip_suffix(['Z', 'z']) {
+        return Some((rest, TimeZone::UTC));
+    }
+    // A date has two dashes; a third one is the zone's.
+    let sign = match text.find('+') {
+        Some(at) => Some(at),
+        None => text.match_indices('-').nth(2).map(|(at, _)| at),
+    };
+    let Some(at) = sign else {
+        return Some((text, zone.clone()));
+    };
+    let (hours, minutes) = text[at + 1..].split_once(':')?;
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    let total = (hours * 60 + minutes) * 60;
+    let signed = if text[at..].starts_with('-') {
+        -total
+    } else {
+        total
+    };
+    Some((
+        &text[..at],
+        TimeZone::fixed(jiff::tz::Offset::from_seconds(signed).ok()?),
+    ))
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    Timestamp::new(whole.parse().ok()?, nanos).ok()
+}
+
+/// Go's durations: `1h30m`, `1.5h`, `300ms`, `-2h`.
+fn go_duration(text: &str) -> Option<SignedDuration> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Some(SignedDuration::ZERO);
+    }
+    let mut total = 0.0_f64;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let units: [(&str, f64); 8] = [
+            ("ns", 1e-9),
+            ("us", 1e-6),
+            ("µs", 1e-6),
+            ("μs", 1e-6),
+            ("ms", 1e-3),
+            ("s", 1.0),
+            ("m", 60.0),
+            ("h", 3600.0),
+        ];
+        let (unit, scale) = units.iter().find(|(unit, _)| rest.starts_with(unit))?;
+        rest = &rest[unit.len()..];
+        total += number * scale;
+    }
+    if text.is_empty() {
+        return None;
+    }
+    SignedDuration::try_from_secs_f64(if negative { -total } else { total }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_docker_reads() {
+        let now: Timestamp = "2025-01-02T12:00:00Z".parse().unwrap();
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        for (text, expected) in [
+            ("10m", "2025-01-02T11:50:00Z"),
+            ("1h30m", "2025-01-02T10:30:00Z"),
+            ("1.5h", "2025-01-02T10:30:00Z"),
+            ("-1h", "2025-01-02T13:00:00Z"),
+            ("500ms", "2025-01-02T11:59:59.5Z"),
+            ("2024-10-15", "2024-10-14T22:00:00Z"),
+            ("2024-10-15Z", "2024-10-15T00:00:00Z"),
+            ("2024-10-15-01:00", "2024-10-15T01:00:00Z"),
+            ("2024-10-15T06", "2024-10-15T04:00:00Z"),
+            ("2024-10-15T06:30", "2024-10-15T04:30:00Z"),
+            ("2024-10-15T06:30Z", "2024-10-15T06:30:00Z"),
+            ("2024-10-15T06:30:15.25", "2024-10-15T04:30:15.25Z"),
+            ("2024-10-15T06:30:15+02:00", "2024-10-15T04:30:15Z"),
+            ("0", "1970-01-01T00:00:00Z"),
+            ("1136073600.5", "2006-01-01T00:00:00.5Z"),
+        ] {
+            let expected: Timestamp = expected.parse().unwrap();
+            assert_eq!(parse(text, now, &zone), Some(expected), "{text}");
+        }
+        for text in ["", "x", "1h1", "2024-13-01", "2024-10-15T", "h", "--1h"] {
+            assert_eq!(parse(text, now, &zone), None, "{text:?}");
+        }
+    }
+}
