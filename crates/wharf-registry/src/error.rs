@@ -1,0 +1,387 @@
+//! What can go wrong between this machine and a registry.
+//!
+//! An error's text says what failed and why, in Docker's words where Docker has words for it;
+//! [`RegistryError::hint`] says what to do; [`RegistryError::kind`] is what an edge turns into an
+//! exit code or a status. Neither holds a secret: addresses come without user and query.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use wharf_core::manifest::ManifestError;
+use wharf_core::{ContentError, Digest};
+
+use crate::redact;
+
+/// The kind of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryErrorKind {
+    /// What the user set up is wrong: a mirror's address, a certificate's file.
+    Invalid,
+    /// The registry does not have it.
+    NotFound,
+    /// The registry wants credentials, or other ones (401).
+    Unauthorized,
+    /// The registry says no (403).
+    Forbidden,
+    /// The registry asks for patience (429).
+    RateLimited,
+    /// The registry, or the way to it, does not work; trying again may help.
+    Unavailable,
+    /// The registry sent something else than it should.
+    Corrupt,
+}
+
+/// Why a registry did not give what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It does not have it. Docker's words.
+    #[error("{what} not found: {answer}")]
+    NotFound {
+        /// `manifest for busybox:nope`, `repository busybox`.
+        what: String,
+        /// What the registry said: `manifest unknown: manifest unknown`.
+        answer: String,
+    },
+    /// It wants credentials, and there are none. Docker's words.
+    #[error("{request}: no basic auth credentials")]
+    NoCredentials {
+        /// `Get "https://registry.corp/v2/app/manifests/1"`.
+        request: String,
+        /// The registry's name in references.
+        place: String,
+    },
+    /// It refused the credentials that it was given, or wants some (401).
+    #[error("{place} refused {credentials}: {answer}")]
+    Unauthorized {
+        /// The registry.
+        place: String,
+        /// Which credentials: `the credentials from /root/.docker/config.json`.
+        credentials: String,
+        /// Were there any?
+        given: bool,
+        /// What the registry said.
+        answer: String,
+    },
+    /// It says no (403, or a token for too little). Docker's words.
+    #[error(
+        "pull access denied for {name}, repository does not exist or may require 'docker login': \
+         {answer}"
+    )]
+    Denied {
+        /// The repository, as Docker shows it.
+        name: String,
+        /// The registry's name in references.
+        place: String,
+        /// What the registry said.
+        answer: String,
+    },
+    /// It asks for patience (429).
+    #[error("{place} limits the rate of pulls: {answer}{}", reset_words(.reset))]
+    RateLimited {
+        /// The registry.
+        place: String,
+        /// What the registry said.
+        answer: String,
+        /// When to come back, from now, if it said so.
+        reset: Option<Duration>,
+    },
+    /// It answered with a status that does not help.
+    #[error("{request}: {status}{}", colon(.answer))]
+    Status {
+        /// `Get "https://registry.corp/v2/app/manifests/1"`.
+        request: String,
+        /// `503 Service Unavailable`.
+        status: reqwest::StatusCode,
+        /// What the registry said.
+        answer: String,
+        /// When to come back, from now, if it said so.
+        reset: Option<Duration>,
+    },
+    /// No connection came about. Docker's words.
+    #[error("{request}: {reason}")]
+    Unreachable {
+        /// `Get "https://registry.corp/v2/"`.
+        request: String,
+        /// `dial tcp 127.0.0.1:5999: connect: connection refused`.
+        reason: String,
+    },
+    /// A connection came about, but no trust.
+    #[error("{request}: tls: {trouble}")]
+    Tls {
+        /// `Get "https://registry.corp/v2/"`.
+        request: String,
+        /// The host that was talked to, with its port if it isn't 443.
+        host: String,
+        /// What is wrong.
+        trouble: TlsTrouble,
+        /// Where a certificate for this host would be looked for.
+        folder: Option<PathBuf>,
+    },
+    /// A connection broke or said nothing for too long.
+    #[error("{request}: {reason}")]
+    Broken {
+        /// `Get "https://registry.corp/v2/app/blobs/sha256:…"`.
+        request: String,
+        /// `the connection was closed in mid-answer`.
+        reason: String,
+    },
+    /// A blob did not come to its end, after all attempts.
+    #[error(
+        "download of {what} stopped at {done} of {total} bytes; what is here is kept, and the next \
+         pull goes on from there"
+    )]
+    Interrupted {
+        /// The blob.
+        what: Digest,
+        /// How far it came.
+        done: u64,
+        /// How many bytes it has.
+        total: u64,
+        /// What stopped it.
+        source: Box<RegistryError>,
+    },
+    /// The manifest cannot be read.
+    #[error("manifest for {name} from {place}")]
+    Manifest {
+        /// The image, as Docker shows it.
+        name: String,
+        /// The registry or mirror that sent it.
+        place: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The bytes are not those that were asked for, or not those that the registry says they are.
+    #[error(
+        "{place} sent a wrong manifest for {name}: expected {expected}, its bytes are {actual}"
+    )]
+    Mismatch {
+        /// The image, as Docker shows it.
+        name: String,
+        /// The digest that it should have.
+        expected: Digest,
+        /// The digest that it has.
+        actual: Digest,
+        /// The registry or mirror that sent it.
+        place: String,
+    },
+    /// An answer is longer than wharf reads.
+    #[error("{request}: the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// `Get "https://registry.corp/v2/app/manifests/1"`.
+        request: String,
+        /// How much is read.
+        limit: u64,
+    },
+    /// It does not keep to the rules of its own protocol.
+    #[error("{request}: {reason}")]
+    Protocol {
+        /// `Get "https://registry.corp/v2/app/manifests/1"`.
+        request: String,
+        /// Which rule.
+        reason: String,
+    },
+    /// A file with a certificate or a key cannot be used.
+    #[error("cannot use {}: {reason}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting cannot be used.
+    #[error("{what}: {reason}")]
+    Setting {
+        /// Which: `mirror ftp://x of docker.io`.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What is wrong with a TLS connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TlsTrouble {
+    /// Nobody who is trusted here vouches for the certificate.
+    #[error("the certificate is signed by an authority that is not trusted here")]
+    UnknownAuthority,
+    /// Its time is over.
+    #[error("the certificate has expired{0}")]
+    Expired(String),
+    /// Its time has not come.
+    #[error("the certificate is not valid yet{0}")]
+    NotYetValid(String),
+    /// It is for another host.
+    #[error("the certificate is for another host{0}")]
+    WrongName(String),
+    /// It was revoked.
+    #[error("the certificate was revoked")]
+    Revoked,
+    /// The registry wants a client certificate, and there is none.
+    #[error("the registry wants a client certificate, and there is none for it")]
+    ClientCertificateRequired,
+    /// The registry does not take the client certificate.
+    #[error("the registry refused the client certificate ({0})")]
+    ClientCertificateRefused(String),
+    /// The other side does not speak TLS.
+    #[error("the server does not speak TLS; it may be a plain http registry")]
+    NotTls,
+    /// Everything else, in the TLS library's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl RegistryError {
+    /// Its kind.
+    pub fn kind(&self) -> RegistryErrorKind {
+        use RegistryErrorKind as Kind;
+        match self {
+            Self::NotFound { .. } => Kind::NotFound,
+            Self::NoCredentials { .. } | Self::Unauthorized { .. } => Kind::Unauthorized,
+            Self::Denied { .. } => Kind::Forbidden,
+            Self::RateLimited { .. } => Kind::RateLimited,
+            Self::Status { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Broken { .. } => Kind::Unavailable,
+            Self::Interrupted { source, .. } => source.kind(),
+            Self::Manifest { .. }
+            | Self::Mismatch { .. }
+            | Self::TooLarge { .. }
+            | Self::Protocol { .. } => Kind::Corrupt,
+            Self::Certificate { .. } | Self::Setting { .. } => Kind::Invalid,
+        }
+    }
+
+    /// What to do about it, where that is known: one line, as a sentence without its full stop.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoCredentials { place, .. }
+            | Self::Unauthorized {
+                place,
+                given: false,
+                ..
+            } => Some(format!("log in with `docker login {place}`")),
+            Self::Unauthorized { place, .. } => Some(format!(
+                "the user name, the password or the token is wrong or has expired; log in again \
+                 with `docker login {place}`"
+            )),
+            Self::Denied { place, .. } => Some(format!(
+                "check the name; if it is right, log in with `docker login {place}`"
+            )),
+            Self::RateLimited { place, .. } => Some(format!(
+                "wait, log in with `docker login {place}` for a higher limit, or set a mirror"
+            )),
+            Self::Tls {
+                host,
+                trouble,
+                folder,
+                ..
+            } => tls_hint(host, trouble, folder.as_ref()),
+            Self::Unreachable { .. } | Self::Broken { .. } => {
+                Some("check the name and the network, HTTPS_PROXY and NO_PROXY".to_owned())
+            }
+            Self::Interrupted { source, .. } => source.hint(),
+            _ => None,
+        }
+    }
+
+    /// The registry's error inside a source's error, if that is what it is.
+    pub fn within(error: &ContentError) -> Option<&Self> {
+        match error {
+            ContentError::Place(inner) => inner.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// May the same request succeed a moment later? Then with which pause at least.
+    pub(crate) fn passing(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { reset, .. } => Some(reset.unwrap_or_default()),
+            Self::Status { status, reset, .. } => {
+                let code = status.as_u16();
+                let passing = code == 408 || (code >= 500 && code != 501 && code != 505);
+                passing.then(|| reset.unwrap_or_default())
+            }
+            Self::Unreachable { .. } | Self::Broken { .. } => Some(Duration::ZERO),
+            Self::Tls {
+                trouble: TlsTrouble::Other(_),
+                ..
+            } => Some(Duration::ZERO),
+            _ => None,
+        }
+    }
+
+    /// The error and its causes in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl From<RegistryError> for ContentError {
+    fn from(error: RegistryError) -> Self {
+        Self::place(error)
+    }
+}
+
+fn tls_hint(host: &str, trouble: &TlsTrouble, folder: Option<&PathBuf>) -> Option<String> {
+    let folder = match folder {
+        Some(folder) => folder.display().to_string(),
+        None => format!("certs.d/{host}"),
+    };
+    Some(match trouble {
+        TlsTrouble::UnknownAuthority => format!(
+            "if you trust it, put its authority's certificate into {folder}/ca.crt, or set \
+             insecure = true for [registry.\"{host}\"]"
+        ),
+        TlsTrouble::Expired(_) => {
+            "the registry needs a new certificate; check this machine's clock too".to_owned()
+        }
+        TlsTrouble::NotYetValid(_) => "check this machine's clock".to_owned(),
+        TlsTrouble::WrongName(_) => {
+            "call the registry by a name that its certificate has, or give it another one"
+                .to_owned()
+        }
+        TlsTrouble::ClientCertificateRequired | TlsTrouble::ClientCertificateRefused(_) => {
+            format!("put a certificate and its key into {folder}/client.cert and client.key")
+        }
+        TlsTrouble::NotTls => format!(
+            "if it is meant to be plain http, set insecure = true for [registry.\"{host}\"]"
+        ),
+        TlsTrouble::Revoked | TlsTrouble::Other(_) => return None,
+    })
+}
+
+fn colon(answer: &str) -> String {
+    if answer.is_empty() {
+        String::new()
+    } else {
+        format!(": {answer}")
+    }
+}
+
+fn reset_words(reset: &Option<Duration>) -> String {
+    match reset.map(|pause| pause.as_secs()) {
+        None => String::new(),
+        Some(seconds @ 0..=119) => format!("; it resets in {seconds} s"),
+        Some(seconds @ 120..=7199) => format!("; it resets in {} min", seconds.div_ceil(60)),
+        Some(seconds) => format!("; it resets in {} h", seconds.div_ceil(3600)),
+    }
+}
+
+/// How Docker names a request in its errors: `Get "http://127.0.0.1:5999/v2/"`.
+pub(crate) fn request_words(method: &reqwest::Method, url: &reqwest::Url) -> String {
+    let verb = match method.as_str() {
+        "HEAD" => "Head",
+        "POST" => "Post",
+        _ => "Get",
+    };
+    format!("{verb} \"{}\"", redact::url(url))
+}
