@@ -5,6 +5,63 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// The systems that a single word may name; a word that is neither here nor in [`ARCHITECTURES`] is
+/// refused. Both lists are containerd's.
+const OSES: [&str; 17] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
+    "zos",
+];
+/// The architectures that a single word may name.
+const ARCHITECTURES: [&str; 24] = [
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "arm64",
+    "arm64be",
+    "armbe",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "mipsle",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+];
+
+/// Bounds a variant's level, `2` of `amd64/v2`: each one below it is tried. Real ones end at 9; a
+/// greater one, which only a hostile request has, runs nothing but itself.
+const LEVEL_MAX: u32 = 64;
+/// The lowest 32-bit ARM that Go's words know.
+const ARM_LEVEL_MIN: u32 = 5;
+/// The 32-bit ARM that every 64-bit one runs.
+const ARM_LEVEL_OF_ARM64: u32 = 8;
+
 /// For what an image is built.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Platform {
@@ -18,7 +75,11 @@ pub struct Platform {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub variant: String,
     /// Windows' build number; wharf keeps it and does not look at it.
-    #[serde(rename = "os.version", default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "os.version",
+        default,
+        skip_serializing_if = "String::is_empty"
+    )]
     pub os_version: String,
     /// Kept as it is.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
@@ -33,11 +94,6 @@ pub struct PlatformError {
     reason: &'static str,
 }
 
-const OSES: [&str; 16] = [
-    "aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux",
-    "nacl", "netbsd", "openbsd", "plan9", "solaris", "windows",
-];
-
 impl Platform {
     /// A platform from Go's words.
     pub fn new(os: &str, architecture: &str, variant: &str) -> Self {
@@ -50,10 +106,34 @@ impl Platform {
         .normalized()
     }
 
-    /// The platform of the machine that this program was built for. Images are Linux images, so on
-    /// another system it is Linux on this machine's processor.
+    /// The platform of the machine that this program was built for, as messages name it. Images are
+    /// Linux images, so on another system it is Linux on this machine's processor.
     pub fn of_this_machine() -> Self {
-        Self::new("linux", std::env::consts::ARCH, if cfg!(target_arch = "arm") { "v7" } else { "" })
+        let architecture = match std::env::consts::ARCH {
+            "loongarch64" => "loong64",
+            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+            "powerpc64" => "ppc64",
+            other => other,
+        };
+        Self::new(
+            "linux",
+            architecture,
+            if cfg!(target_arch = "arm") { "v7" } else { "" },
+        )
+    }
+
+    /// The best platform that this machine's processor runs: what a pull without `--platform` looks
+    /// for. On amd64 it carries the processor's level, as with Docker 28.5, so that of an index's
+    /// `amd64/v3` and `amd64` the better one is taken.
+    pub fn of_this_processor() -> Self {
+        let mut platform = Self::of_this_machine();
+        match amd64_level() {
+            Some(level) if platform.architecture == "amd64" => {
+                platform.variant = format!("v{level}");
+                platform.normalized()
+            }
+            _ => platform,
+        }
     }
 
     /// The same platform in one spelling: `aarch64` is `arm64`, `arm64/v8` is `arm64`.
@@ -86,36 +166,57 @@ impl Platform {
         }
     }
 
-    /// The platforms that run where this one runs, best first: `arm/v7` also runs v6 and v5, and
-    /// `arm64` runs 32-bit ARM.
+    /// The platforms that run where this one runs, best first, as Docker tries them: `arm/v7` also
+    /// runs v6 and v5, `amd64` runs 386, and `arm64` runs 32-bit ARM. Empty for a variant of arm64
+    /// that nobody knows.
     pub fn runs(&self) -> Vec<Self> {
         let this = self.normalized();
-        let like = |architecture: &str, variant: &str| Self {
-            architecture: architecture.into(),
-            variant: variant.into(),
-            ..this.clone()
+        let like = |architecture: &str, variant: String| {
+            let platform = Self {
+                architecture: architecture.into(),
+                variant,
+                ..this.clone()
+            };
+            platform.normalized()
         };
-        let number = this.variant.strip_prefix('v').and_then(|v| v.parse::<u32>().ok());
-        let mut all = vec![this.clone()];
-        match (this.architecture.as_str(), number) {
-            ("amd64", Some(level)) => {
-                all.extend((2..level).rev().map(|v| like("amd64", &format!("v{v}"))));
-                all.push(like("amd64", ""));
-                all.push(like("386", ""));
+        let level = this
+            .variant
+            .strip_prefix('v')
+            .unwrap_or(&this.variant)
+            .parse::<u32>()
+            .ok();
+        let level = level.filter(|&level| level <= LEVEL_MAX);
+        let arm = |from: u32| {
+            (ARM_LEVEL_MIN..from)
+                .rev()
+                .map(|v| like("arm", format!("v{v}")))
+        };
+        match this.architecture.as_str() {
+            "amd64" => {
+                let lower = (1..level.unwrap_or(1))
+                    .rev()
+                    .map(|v| like("amd64", format!("v{v}")));
+                let old = like("386", String::new());
+                std::iter::once(this.clone())
+                    .chain(lower)
+                    .chain([old])
+                    .collect()
             }
-            ("amd64", None) => all.push(like("386", "")),
-            ("arm", Some(level)) => {
-                all.extend((5..level).rev().map(|v| like("arm", &format!("v{v}"))));
-            }
-            ("arm64", level) => {
-                if level.is_some() {
-                    all.push(like("arm64", ""));
+            "arm" => std::iter::once(this.clone())
+                .chain(arm(level.unwrap_or(0)))
+                .collect(),
+            "arm64" => {
+                let all: Vec<_> = arm64_variants(&this.variant)
+                    .into_iter()
+                    .map(|v| like("arm64", v))
+                    .collect();
+                if all.is_empty() {
+                    return all;
                 }
-                all.extend((5..=8).rev().map(|v| like("arm", &format!("v{v}"))));
+                all.into_iter().chain(arm(ARM_LEVEL_OF_ARM64 + 1)).collect()
             }
-            _ => {}
+            _ => vec![this.clone()],
         }
-        all
     }
 
     /// Is `other` exactly this platform, whatever the spelling?
@@ -125,80 +226,113 @@ impl Platform {
     }
 }
 
+/// The variants that an arm64 variant runs, best first: v9.2 is v9.1, v9, and v8.7 down to v8
+/// (containerd's table; Arm's architecture manual defines which v8 each v9 builds on).
+fn arm64_variants(variant: &str) -> Vec<String> {
+    let number = variant.strip_prefix('v').unwrap_or(variant);
+    let (major, minor) = match number.split_once('.') {
+        Some((major, minor)) => (major, minor.parse::<u32>().ok()),
+        None => (number, Some(0)),
+    };
+    let down = |major: u32, minor: u32| (0..=minor).rev().map(move |m| format!("v{major}.{m}"));
+    match (major, minor) {
+        ("" | "8", Some(minor @ 0..=9)) => down(8, minor).collect(),
+        ("9", Some(minor @ 0..=7)) => {
+            let nine = down(9, minor).map(|v| if v == "v9.0" { "v9".into() } else { v });
+            nine.chain(down(8, (minor + 5).min(9))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The x86-64 level of this processor, 1 to 4, by the System V ABI's table.
+fn amd64_level() -> Option<u32> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        let v2 = has!("cmpxchg16b") && has!("popcnt") && has!("sse3") && has!("ssse3");
+        let v2 = v2 && has!("sse4.1") && has!("sse4.2");
+        let v3 = v2 && has!("avx") && has!("avx2") && has!("bmi1") && has!("bmi2");
+        let v3 = v3 && has!("f16c") && has!("fma") && has!("lzcnt") && has!("movbe");
+        let v4 = v3 && has!("avx512f") && has!("avx512bw") && has!("avx512cd");
+        let v4 = v4 && has!("avx512dq") && has!("avx512vl");
+        Some(1 + u32::from(v2) + u32::from(v3) + u32::from(v4))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 impl FromStr for Platform {
     type Err = PlatformError;
 
+    /// Reads `os[(version)][/architecture[/variant]]`, or an architecture alone.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let error = |reason| PlatformError { text: text.into(), reason };
-        let parts: Vec<&str> = text.split('/').collect();
-        let word = |p: &str| {
-            !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        let error = |reason| PlatformError {
+            text: text.into(),
+            reason,
         };
-        if !parts.iter().all(|p| word(p)) {
+        let word = |p: &str| {
+            !p.is_empty()
+                && p.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        };
+        let mut parts: Vec<&str> = text.split('/').collect();
+        let mut version = "";
+        if let Some((os, rest)) = parts[0].split_once('(') {
+            version = rest.strip_suffix(')').filter(|v| v.is_empty() || word(v)).ok_or_else(|| {
+                error("the system's version in parentheses is not one: expected windows(10.0.17763)")
+            })?;
+            parts[0] = os;
+        }
+        if !parts.iter().all(|p| word(p)) || parts[0].contains('.') {
             return Err(error("expected os/architecture/variant"));
         }
-        match parts[..] {
-            [one] if OSES.contains(&one.to_lowercase().as_str()) => {
-                let machine = Self::of_this_machine();
-                Ok(Self::new(one, &machine.architecture, &machine.variant))
-            }
-            [one] => {
-                let platform = Self::new("linux", one, "");
-                let known = [
-                    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le",
-                    "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm",
-                ];
-                if known.contains(&platform.architecture.as_str()) {
-                    Ok(platform)
-                } else {
-                    Err(error("neither a system nor an architecture that is known"))
-                }
-            }
-            [os, architecture] => Ok(Self::new(os, architecture, "")),
-            [os, architecture, variant] => Ok(Self::new(os, architecture, variant)),
-            _ => Err(error("expected os/architecture/variant")),
+        let platform = match parts[..] {
+            [one] => Self::from_word(one)
+                .ok_or_else(|| error("neither a system nor an architecture that is known"))?,
+            [os, architecture] => Self::new(os, architecture, ""),
+            [os, architecture, variant] => Self::new(os, architecture, variant),
+            _ => return Err(error("expected os/architecture/variant")),
+        };
+        Ok(Self {
+            os_version: version.into(),
+            ..platform
+        })
+    }
+}
+
+impl Platform {
+    fn from_word(word: &str) -> Option<Self> {
+        let machine = Self::of_this_machine();
+        let os = Self::new(word, &machine.architecture, &machine.variant);
+        let architecture = Self::new("linux", word, "");
+        if OSES.contains(&os.os.as_str()) {
+            Some(os)
+        } else {
+            ARCHITECTURES
+                .contains(&architecture.architecture.as_str())
+                .then_some(architecture)
         }
     }
 }
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
+        if self.os.is_empty() {
+            return f.write_str("unknown");
+        }
+        f.write_str(&self.os)?;
+        if !self.os_version.is_empty() {
+            write!(f, "({})", self.os_version)?;
+        }
+        for part in [&self.architecture, &self.variant] {
+            if !part.is_empty() {
+                write!(f, "/{part}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_users_write() {
-        for (text, expected) in [
-            ("linux/amd64", "linux/amd64"),
-            ("linux/x86_64", "linux/amd64"),
-            ("Linux/aarch64", "linux/arm64"),
-            ("linux/arm64/v8", "linux/arm64"),
-            ("linux/arm", "linux/arm/v7"),
-            ("linux/armhf", "linux/arm/v7"),
-            ("s390x", "linux/s390x"),
-        ] {
-            assert_eq!(text.parse::<Platform>().unwrap().to_string(), expected);
-        }
-        for text in ["", "/", "linux/", "nosuch", "a/b/c/d", "linux/am d64"] {
-            assert!(text.parse::<Platform>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn knows_what_else_runs() {
-        let runs = |text: &str| {
-            let platform: Platform = text.parse().unwrap();
-            platform.runs().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(runs("linux/arm/v7"), "linux/arm/v7 linux/arm/v6 linux/arm/v5");
-        assert_eq!(runs("linux/amd64"), "linux/amd64 linux/386");
-        assert!(runs("linux/arm64").starts_with("linux/arm64 linux/arm/v8 linux/arm/v7"));
-        assert_eq!(runs("linux/s390x"), "linux/s390x");
-    }
-}
+mod tests;
