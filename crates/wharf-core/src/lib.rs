@@ -17,6 +17,7 @@
 //! | [`copy`] | `copy(from, to, root)`: pull, push, save, load and send are this |
 //! | [`event`] | what a long operation reports |
 //! | [`human`] | Docker's units and relative times |
+//! | `conformance`, `memory` | for tests: what every `Sink` must do, and the simplest one |
 
 pub mod config;
 pub mod content;
@@ -31,8 +32,10 @@ pub mod media_type;
 pub mod platform;
 pub mod reference;
 
-#[cfg(feature = "conformance")]
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
 
 pub use config::ImageConfig;
 pub use content::{ContentError, Reader, Sink, Source};
