@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Images on this machine's disk: bytes, rows, and what keeps the two in step.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`store`] | [`Store`]: opens the folder, reads and writes rows |
+//! | [`rows`] | what the rows say: names, images, manifests, layers |
+//! | [`catalog`] | the rows: [`Reading`] and [`Writing`], over SQLite |
+//! | [`lease`] | [`Lease`]: keeps what an operation in progress needs |
+//! | [`sink`] | [`DiskSink`]: content that arrives |
+//! | [`source`] | [`DiskSource`]: content that leaves |
+//! | [`uploads`] | [`Uploads`]: content that is pushed to the registry server, piece by piece |
+//! | [`collect`] | garbage collection of the whole store |
+//! | [`check`] | reads everything, and repairs |
+//! | [`error`] | what can go wrong, in an operator's words |
+//!
+//! The catalog (rows) and the blobs (bytes) are two types with narrow interfaces; nothing above this
+//! crate sees SQL or a path. `docs/disk-format.md` says what lies on the disk, and why.
+
+pub mod catalog;
+pub mod check;
+pub mod collect;
+pub mod error;
+pub mod lease;
+pub mod rows;
+pub mod sink;
+pub mod source;
+pub mod store;
+pub mod uploads;
+
+pub use catalog::{Reading, Writing};
+pub use check::{CheckProgress, CheckReport, check};
+pub use collect::Collected;
+pub use error::StoreError;
+pub use lease::Lease;
+pub use rows::{
+    Child, Freed, ImageRow, LayerRow, LinkKind, Listed, ManifestKind, ManifestRow, Name,
+};
+pub use sink::{DiskSink, SinkOptions};
+pub use source::{BlobFile, DiskSource};
+pub use store::Store;
+pub use uploads::{UploadError, Uploads};
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

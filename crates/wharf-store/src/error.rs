@@ -1,0 +1,151 @@
+//! What can go wrong, in an operator's words.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use wharf_core::{ContentError, Digest, Reference};
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder is a symbolic link: whoever may change the link could redirect the store.
+    #[error("the store {path} is a symbolic link; name the folder that it points to")]
+    Symlink {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// The folder's place is taken by something else.
+    #[error("the store {path} is not a folder")]
+    NotAFolder {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// The folder is another user's.
+    #[error(
+        "the store {path} belongs to the user with ID {owner}, and this is the user with ID {user}; \
+         run as that user, or choose another folder with --root"
+    )]
+    Owner {
+        /// The store's folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who asks.
+        user: u32,
+    },
+    /// The database is damaged.
+    #[error(
+        "the store's database {path} is damaged ({detail}); `wharf store check --repair` rebuilds \
+         it from the blobs"
+    )]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// The database is of a later version of wharf.
+    #[error(
+        "the store {path} was written by a newer wharf: its format is {found}, this one reads up \
+         to {known}; update wharf, or choose another folder with --root"
+    )]
+    Newer {
+        /// The store's folder.
+        path: PathBuf,
+        /// The format's version there.
+        found: i64,
+        /// The newest version that is known here.
+        known: i64,
+    },
+    /// Rebuilding the database while others use it would lose what they write.
+    #[error("other processes are using the store {path}; try again when they have ended")]
+    InUse {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// Another process keeps the database locked.
+    #[error("the store is busy: another process has been writing to it for {seconds} seconds")]
+    Busy {
+        /// How long this one has waited.
+        seconds: u64,
+    },
+    /// The disk is full.
+    #[error(
+        "no space left on the disk that holds {path}; {needed} more bytes are needed: free some \
+         space, for instance with `wharf image prune`; what has arrived is kept"
+    )]
+    NoSpace {
+        /// The file that was written.
+        path: PathBuf,
+        /// How many bytes are missing, at least.
+        needed: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The disk failed, or a file is not as it should be.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried: a verb.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The database failed.
+    #[error("the store's database failed: {detail}")]
+    Database {
+        /// What SQLite says.
+        detail: String,
+    },
+    /// Content is asked for that is not here.
+    #[error("{0} is not in the store")]
+    Unknown(Digest),
+    /// A manifest comes before what it needs.
+    #[error("{parent} needs {child}, which is not in the store")]
+    MissingChild {
+        /// The manifest.
+        parent: Digest,
+        /// What it needs.
+        child: Digest,
+    },
+    /// A blob is not as its row says.
+    #[error(
+        "{0} in the store is damaged or missing; `wharf store check --repair` sets it aside, and \
+         pulling the image again brings it back"
+    )]
+    Damaged(Digest),
+    /// A name was expected and something else came.
+    #[error("{reference} is not a name with {expected}")]
+    Reference {
+        /// What came.
+        reference: Reference,
+        /// What it should have had: "a tag", "a digest".
+        expected: &'static str,
+    },
+    /// The content itself is wrong.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+}
+
+impl StoreError {
+    /// An error of the disk. A full one has its own words.
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::StorageFull
+            || source.kind() == io::ErrorKind::QuotaExceeded
+        {
+            return Self::NoSpace { path, needed: 1, source };
+        }
+        Self::Io { doing, path, source }
+    }
+}
+
+impl From<StoreError> for ContentError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Content(error) => error,
+            other => Self::place(other),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Leases.
+
+/// Keeps what an operation in progress needs. It dies with its process, or when dropped.
+pub struct Lease {}
