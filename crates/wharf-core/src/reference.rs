@@ -22,8 +22,7 @@ pub const DEFAULT_TAG: &str = "latest";
 const PATH_MAX: usize = 255;
 /// Bounds a tag, in bytes: the distribution-spec's grammar.
 const TAG_MAX: usize = 128;
-/// A digest's hex part has at least 32 digits by Docker's grammar; shorter ones are not even
-/// looked at as digests.
+/// A digest's hex part has at least 32 digits, 128 bits, by Docker's grammar.
 const DIGEST_HEX_MIN: usize = 32;
 
 /// An image's name, in full.
@@ -91,16 +90,26 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// Domain and path as Docker shows them: `busybox`.
+    /// Domain and path as Docker shows them: `busybox`. Always reads back as the same repository:
+    /// where Docker's short form would not, it is the full one (`docker.io/a.b/c`, since `a.b/c` is
+    /// on the registry `a.b`).
     pub fn familiar_repository(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {
             return self.repository();
         }
         let path = self.path.as_str();
         // `library/a/b` keeps its prefix: without it, it would be another name.
-        match path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
-            _ => path.to_owned(),
+        let short = match path.strip_prefix(OFFICIAL_PREFIX) {
+            Some(rest) if !rest.contains('/') => rest,
+            _ => path,
+        };
+        let other = short
+            .split_once('/')
+            .is_some_and(|(first, _)| names_a_domain(first));
+        if other || is_identifier(short) {
+            self.repository()
+        } else {
+            short.to_owned()
         }
     }
 
@@ -123,19 +132,30 @@ impl Reference {
         if !is_tag(tag) {
             return Err(ReferenceError::Format);
         }
-        Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
+        Ok(Self {
+            tag: Some(tag.to_owned()),
+            digest: None,
+            ..self.clone()
+        })
     }
 
     /// The same repository, with this digest and no tag.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
-        Self { tag: None, digest: Some(digest), ..self.clone() }
+        Self {
+            tag: None,
+            digest: Some(digest),
+            ..self.clone()
+        }
     }
 
     /// The same without its tag.
     #[must_use]
     pub fn without_tag(&self) -> Self {
-        Self { tag: None, ..self.clone() }
+        Self {
+            tag: None,
+            ..self.clone()
+        }
     }
 
     /// The name as Docker shows it: `busybox:musl`.
@@ -166,23 +186,25 @@ impl FromStr for Reference {
         }
         let (domain, remainder) = split_domain(text);
         let remote = remainder.split(':').next().unwrap_or_default();
-        if remote.chars().any(char::is_uppercase) {
+        if !is_lowercase(remote) {
             return Err(ReferenceError::Uppercase(remote.to_owned()));
         }
         let (name, digest) = match remainder.split_once('@') {
-            Some((name, digest)) => (name, Some(parse_digest(digest)?)),
+            Some((name, digest)) => (name, Some(digest)),
             None => (remainder.as_str(), None),
         };
         let (path, tag) = match name.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
             None => (name, None),
         };
-        if !is_domain(domain) || !is_path(path) || !tag.is_none_or(is_tag) {
+        let parts = is_domain(domain) && is_path(path) && tag.is_none_or(is_tag);
+        if !parts || !digest.is_none_or(has_digest_shape) {
             return Err(ReferenceError::Format);
         }
         if path.len() > PATH_MAX {
             return Err(ReferenceError::TooLong);
         }
+        let digest = digest.map(str::parse).transpose()?;
         Ok(Self {
             domain: domain.to_owned(),
             path: path.to_owned(),
@@ -202,7 +224,10 @@ impl fmt::Display for Reference {
 
 /// Is it 64 hex digits, and so an image's ID rather than a name?
 pub fn is_identifier(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// Is it a tag? `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
@@ -213,18 +238,14 @@ pub fn is_tag(text: &str) -> bool {
         && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
-/// Tells a registry from the first part of a path: a registry has a dot, a colon or an upper-case
-/// letter in it, or is `localhost`.
+/// Tells a registry from the first part of a path.
 fn split_domain(text: &str) -> (&str, String) {
     let Some((first, rest)) = text.split_once('/') else {
         return (DEFAULT_DOMAIN, format!("{OFFICIAL_PREFIX}{text}"));
     };
-    let is_domain = first == "localhost"
-        || first.contains(['.', ':'])
-        || first.chars().any(char::is_uppercase);
     let (domain, rest) = match first {
         LEGACY_DEFAULT_DOMAIN => (DEFAULT_DOMAIN, rest),
-        first if is_domain => (first, rest),
+        first if names_a_domain(first) => (first, rest),
         _ => (DEFAULT_DOMAIN, text),
     };
     if domain == DEFAULT_DOMAIN && !rest.contains('/') {
@@ -234,26 +255,41 @@ fn split_domain(text: &str) -> (&str, String) {
     }
 }
 
-fn parse_digest(text: &str) -> Result<Digest, ReferenceError> {
-    let (algorithm, hex) = text.split_once(':').ok_or(ReferenceError::Format)?;
+/// A name's first part is a registry if it has a dot, a colon or an upper-case letter in it, or is
+/// `localhost`; else it is an owner on Docker Hub.
+fn names_a_domain(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':']) || !is_lowercase(first)
+}
+
+/// Would it stay as it is in lower case? Not the same as having no upper-case letter: there are
+/// title-case ones.
+fn is_lowercase(text: &str) -> bool {
+    text.chars().all(|c| c.to_lowercase().eq([c]))
+}
+
+/// Is it a digest by the references' grammar, whatever its algorithm?
+fn has_digest_shape(text: &str) -> bool {
     let component = |part: &str| {
         part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
             && part.bytes().all(|b| b.is_ascii_alphanumeric())
     };
-    let shaped = algorithm.split(['-', '_', '+', '.']).all(component)
-        && hex.len() >= DIGEST_HEX_MIN
-        && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    if !shaped {
-        return Err(ReferenceError::Format);
-    }
-    Ok(text.parse()?)
+    text.split_once(':').is_some_and(|(algorithm, hex)| {
+        algorithm.split(['-', '_', '+', '.']).all(component)
+            && hex.len() >= DIGEST_HEX_MIN
+            && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 /// A host name, an IPv4 address or an IPv6 address in brackets, and a port.
+///
+/// Docker's pattern takes `a_b.c/d` for a path without any registry, and then knows no place to
+/// pull it from; here it is refused, as `a_b.c:80/d` is by both.
 fn is_domain(text: &str) -> bool {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     if let Some(rest) = text.strip_prefix('[') {
-        let Some((address, port)) = rest.split_once(']') else { return false };
+        let Some((address, port)) = rest.split_once(']') else {
+            return false;
+        };
         let hex = |b: u8| b.is_ascii_hexdigit() || b == b':';
         return !address.is_empty()
             && address.bytes().all(hex)
@@ -280,10 +316,15 @@ fn is_path(text: &str) -> bool {
 fn is_path_component(text: &str) -> bool {
     let alphanumeric = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
     let bytes = text.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return false };
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
     alphanumeric(first)
         && alphanumeric(last)
         && bytes.split(|&b| alphanumeric(b)).all(|separator| {
             matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-')
         })
 }
+
+#[cfg(test)]
+mod tests;
