@@ -35,12 +35,10 @@ pub enum StoreError {
     },
     /// The database is damaged.
     #[error(
-        "the store's database {path} is damaged ({detail}); `wharf store check --repair` rebuilds \
-         it from the blobs"
+        "the store's database wharf.db is damaged ({detail}); `wharf store check --repair` \
+         rebuilds it from the blobs"
     )]
     Corrupt {
-        /// The database.
-        path: PathBuf,
         /// What SQLite says.
         detail: String,
     },
@@ -146,6 +144,44 @@ impl From<StoreError> for ContentError {
         match error {
             StoreError::Content(error) => error,
             other => Self::place(other),
+        }
+    }
+}
+
+/// The kind of an error. An edge turns it into an exit code or a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The folder is not one that this user's store may be in.
+    Refused,
+    /// Somebody else is at work; trying again may help.
+    Busy,
+    /// The disk is full.
+    Full,
+    /// Something on the disk is damaged, or content is not what it should be.
+    Corrupt,
+    /// The request itself is wrong.
+    Invalid,
+    /// What was asked for is not here.
+    Missing,
+    /// The disk or the database failed.
+    Io,
+}
+
+impl StoreError {
+    /// Its kind.
+    pub const fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Symlink { .. } | Self::NotAFolder { .. } | Self::Owner { .. } => {
+                StoreErrorKind::Refused
+            }
+            Self::InUse { .. } | Self::Busy { .. } => StoreErrorKind::Busy,
+            Self::NoSpace { .. } => StoreErrorKind::Full,
+            Self::Corrupt { .. } | Self::Newer { .. } | Self::Damaged(_) | Self::Content(_) => {
+                StoreErrorKind::Corrupt
+            }
+            Self::Reference { .. } => StoreErrorKind::Invalid,
+            Self::Unknown(_) | Self::MissingChild { .. } => StoreErrorKind::Missing,
+            Self::Io { .. } | Self::Database { .. } => StoreErrorKind::Io,
         }
     }
 }

@@ -30,7 +30,7 @@ pub mod uploads;
 pub use catalog::{Reading, Writing};
 pub use check::{CheckProgress, CheckReport, check};
 pub use collect::Collected;
-pub use error::StoreError;
+pub use error::{StoreError, StoreErrorKind};
 pub use lease::Lease;
 pub use rows::{
     Child, Freed, ImageRow, LayerRow, LinkKind, Listed, ManifestKind, ManifestRow, Name,
