@@ -3,14 +3,13 @@
 //! A manifest keeps its raw bytes and is never serialised again, so no digest ever changes. What is
 //! parsed beside them is a view.
 
-
 use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::content::DOCUMENT_MAX;
 use crate::media_type::{
-    DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST,
-    is_image_config, is_image_manifest, is_index, is_manifest,
+    DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST, is_image_config,
+    is_image_manifest, is_index, is_manifest,
 };
 use crate::{Descriptor, Platform};
 
@@ -70,8 +69,8 @@ pub enum ManifestError {
     /// Too long to read.
     #[error("the manifest has {0} bytes; at most {DOCUMENT_MAX} are read")]
     TooLarge(u64),
-    /// Not JSON, or a field has the wrong type.
-    #[error("the manifest is not valid JSON")]
+    /// Not JSON, or a field is missing or not what it must be.
+    #[error("the manifest is malformed")]
     Json(#[source] serde_json::Error),
     /// The media type is one that wharf does not read.
     #[error("unsupported media type {0}")]
@@ -123,16 +122,20 @@ impl Manifest {
         let wire: Wire = serde_json::from_slice(&raw).map_err(ManifestError::Json)?;
         let media_type = wire.media_type(declared)?;
         let kind = wire.into_kind(&media_type)?;
-        Ok(Self { descriptor: Descriptor::of(media_type, &raw), raw, kind })
+        Ok(Self {
+            descriptor: Descriptor::of(media_type, &raw),
+            raw,
+            kind,
+        })
     }
 
     /// What it refers to and needs: children come before parents.
     pub fn children(&self) -> Vec<&Descriptor> {
         match &self.kind {
             Kind::Index(index) => index.manifests.iter().collect(),
-            Kind::Image(parts) | Kind::Artifact(parts) => {
-                std::iter::once(&parts.config).chain(&parts.layers).collect()
-            }
+            Kind::Image(parts) | Kind::Artifact(parts) => std::iter::once(&parts.config)
+                .chain(&parts.layers)
+                .collect(),
         }
     }
 }
@@ -147,7 +150,11 @@ impl Wire {
             declared,
             "" | "application/json" | "application/octet-stream" | "text/plain"
         );
-        match self.media_type.as_deref().filter(|inside| !inside.is_empty()) {
+        match self
+            .media_type
+            .as_deref()
+            .filter(|inside| !inside.is_empty())
+        {
             Some(inside) if generic || inside == declared => Ok(inside.to_owned()),
             Some(inside) => Err(ManifestError::TypeConflict {
                 declared: declared.to_owned(),
@@ -168,43 +175,96 @@ impl Wire {
                 if manifests.len() > INDEX_ENTRIES_MAX {
                     return Err(ManifestError::Shape("it lists more than 4096 manifests"));
                 }
-                Ok(Kind::Index(Index { manifests, subject: self.subject }))
+                Ok(Kind::Index(Index {
+                    manifests,
+                    subject: self.subject,
+                }))
             }
             (None, Some(config), layers) if is_image_manifest(media_type) => {
                 let layers = layers.unwrap_or_default();
                 if layers.len() > LAYERS_MAX {
                     return Err(ManifestError::Shape("it has more than 4096 layers"));
                 }
-                let image = is_image_config(&config.media_type)
+                let image = names_an_image_config(&config.media_type)
                     && self.artifact_type.as_deref().is_none_or(is_image_config);
                 let artifact_type = self.artifact_type;
-                let parts = Parts { config, layers, subject: self.subject, artifact_type };
-                Ok(if image { Kind::Image(parts) } else { Kind::Artifact(parts) })
+                let parts = Parts {
+                    config,
+                    layers,
+                    subject: self.subject,
+                    artifact_type,
+                };
+                Ok(if image {
+                    Kind::Image(parts)
+                } else {
+                    Kind::Artifact(parts)
+                })
             }
-            (Some(_), _, _) => {
-                Err(ManifestError::Shape("a list of manifests and an image at the same time"))
-            }
-            (None, _, _) => Err(ManifestError::Shape("neither a config nor a list of manifests")),
+            (Some(_), Some(_), _) | (Some(_), _, Some(_)) => Err(ManifestError::Shape(
+                "a list of manifests and an image at the same time",
+            )),
+            (Some(_), None, None) => Err(ManifestError::Shape(
+                "it lists manifests and says that it is an image",
+            )),
+            (None, Some(_), _) => Err(ManifestError::Shape(
+                "it has a config and says that it is a list of manifests",
+            )),
+            (None, None, _) => Err(ManifestError::Shape(
+                "neither a config nor a list of manifests",
+            )),
         }
     }
 }
 
+/// Is a config of this type an image's? Old registries and tools wrote all kinds of types, or
+/// none, and Docker takes them for images (moby#22378, moby#30083).
+fn names_an_image_config(media_type: &str) -> bool {
+    is_image_config(media_type)
+        || matches!(
+            media_type,
+            "" | "application/octet-stream" | "application/json" | "text/html"
+        )
+}
+
 impl Index {
-    /// The manifest for `wanted`: the first entry of the best platform that runs there.
-    ///
-    /// An entry without a platform, or for `unknown/unknown` (an attestation), is nobody's image.
+    /// The manifest for `wanted`: the first entry of the best platform that runs there, or else
+    /// the first one that says nothing of platforms (Docker 28.5: `filterManifests`).
     pub fn choose(&self, wanted: &Platform) -> Option<&Descriptor> {
-        wanted.runs().iter().find_map(|platform| {
-            self.images().find(|d| d.platform.as_ref().is_some_and(|p| p.is(platform)))
+        let for_platform = |platform: &Platform| {
+            self.images()
+                .find(|d| d.platform.as_ref().is_some_and(|p| p.is(platform)))
+        };
+        let says_nothing = |d: &&Descriptor| d.platform.as_ref().is_none_or(is_blank);
+        wanted
+            .runs()
+            .iter()
+            .find_map(for_platform)
+            .or_else(|| self.candidates().find(says_nothing))
+    }
+
+    /// The entries that are images for some platform. An attestation, for `unknown/unknown`, is
+    /// nobody's image.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.candidates().filter(|d| {
+            d.platform
+                .as_ref()
+                .is_some_and(|p| !is_blank(p) && p.os != "unknown" && p.architecture != "unknown")
         })
     }
 
-    /// The entries that are images for some platform.
-    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+    /// The entries that may be images. Types that wharf does not know are skipped, as the
+    /// image-spec wants it.
+    fn candidates(&self) -> impl Iterator<Item = &Descriptor> {
         self.manifests.iter().filter(|d| {
-            d.platform.as_ref().is_some_and(|p| p.os != "unknown" && p.architecture != "unknown")
-                && !d.annotations.contains_key("vnd.docker.reference.type")
+            is_manifest(&d.media_type) && !d.annotations.contains_key("vnd.docker.reference.type")
         })
     }
 }
 
+/// Is nothing said? Docker's tools write a platform of empty fields for none.
+fn is_blank(platform: &Platform) -> bool {
+    *platform == Platform::default()
+}
+
+#[cfg(test)]
+mod tests;
