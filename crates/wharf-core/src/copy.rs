@@ -5,15 +5,16 @@
 //! A blob that the sink contains is never asked for.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::content::{ContentError, Document, Sink, Source, read_document};
+use crate::event::Unwatched;
 use crate::manifest::{Index, Kind, ManifestError};
 use crate::media_type::is_manifest;
-use crate::{Descriptor, Event, LayerStatus, Manifest, Watch};
+use crate::{Descriptor, Digest, Event, LayerStatus, Manifest, Watch};
 
 /// Bounds how deep indexes may lie in indexes. Real ones are one deep; two is allowed by the
 /// image-spec's wording; a loop is none of ours to follow.
@@ -34,7 +35,10 @@ pub struct Options {
 impl Options {
     /// Copies everything that an index lists.
     pub fn everything(parallel: usize) -> Self {
-        Self { parallel, choose: Arc::new(|index| index.manifests.clone()) }
+        Self {
+            parallel,
+            choose: Arc::new(|index| index.manifests.clone()),
+        }
     }
 }
 
@@ -70,16 +74,25 @@ pub async fn copy(
     options: &Options,
     watch: Arc<dyn Watch>,
 ) -> Result<(), CopyError> {
-    let task = Task { from, to, options: options.clone(), watch };
+    let seen = Mutex::default();
+    let task = Task {
+        from,
+        to,
+        options: options.clone(),
+        watch,
+        seen,
+    };
     task.manifest(root, 0).await
 }
 
-#[derive(Clone)]
 struct Task {
     from: Arc<dyn Source>,
     to: Arc<dyn Sink>,
     options: Options,
     watch: Arc<dyn Watch>,
+    /// The manifests that are done. An index of indexes may list the same ones over and over: four
+    /// levels of 4096 entries would never end.
+    seen: Mutex<HashSet<Digest>>,
 }
 
 impl Task {
@@ -91,6 +104,9 @@ impl Task {
         async move {
             if depth >= DEPTH_MAX {
                 return Err(CopyError::TooDeep(what.clone()));
+            }
+            if self.is_done(what) {
+                return Ok(());
             }
             let manifest = self.read_manifest(what).await?;
             match &manifest.kind {
@@ -104,10 +120,26 @@ impl Task {
                 }
                 Kind::Image(_) | Kind::Artifact(_) => self.parts(&manifest).await?,
             }
-            let document = Document { bytes: manifest.raw.clone(), place: self.from.place() };
-            Ok(self.to.put(what, Arc::new(document), Arc::clone(&self.watch)).await?)
+            let document = Document {
+                bytes: manifest.raw.clone(),
+                place: self.from.place(),
+            };
+            self.to
+                .put(what, Arc::new(document), Arc::new(Unwatched))
+                .await?;
+            self.seen().insert(what.digest.clone());
+            Ok(())
         }
         .boxed()
+    }
+
+    fn is_done(&self, what: &Descriptor) -> bool {
+        self.seen().contains(&what.digest)
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {
+        // Every change is one insert: after a panic the set is whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn child(&self, what: &Descriptor, depth: usize) -> Result<(), CopyError> {
@@ -145,7 +177,11 @@ impl Task {
             .await?;
         for (here, blob) in &missing {
             if Some(&blob.digest) != config.as_ref() {
-                let status = if *here { LayerStatus::Exists } else { LayerStatus::Waiting };
+                let status = if *here {
+                    LayerStatus::Exists
+                } else {
+                    LayerStatus::Waiting
+                };
                 self.report(blob, status);
             }
         }
@@ -158,8 +194,11 @@ impl Task {
     }
 
     async fn blob(&self, what: &Descriptor, is_layer: bool) -> Result<(), CopyError> {
-        let watch: Arc<dyn Watch> =
-            if is_layer { Arc::clone(&self.watch) } else { Arc::new(crate::event::Unwatched) };
+        let watch: Arc<dyn Watch> = if is_layer {
+            Arc::clone(&self.watch)
+        } else {
+            Arc::new(Unwatched)
+        };
         self.to.put(what, Arc::clone(&self.from), watch).await?;
         if is_layer {
             self.report(what, LayerStatus::Complete);
@@ -175,6 +214,12 @@ impl Task {
     }
 
     fn report(&self, blob: &Descriptor, status: LayerStatus) {
-        self.watch.event(Event::Layer { digest: blob.digest.clone(), status });
+        self.watch.event(Event::Layer {
+            digest: blob.digest.clone(),
+            status,
+        });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::{Descriptor, Platform};
 const INDEX_ENTRIES_MAX: usize = 4096;
 
 /// Bounds an image's layers. Docker's own limit is 125.
-const LAYERS_MAX: usize = 4096;
+pub(crate) const LAYERS_MAX: usize = 4096;
 
 /// A manifest, verified or not: whoever made it has checked that `descriptor` fits `raw`.
 #[derive(Clone, Debug, PartialEq, Eq)]
