@@ -1,17 +1,21 @@
 //! What a user asks for.
 //!
 //! [`Engine`] has one method per use case. The command line, and later the Engine API server, know
-//! only this trait; `LocalEngine` works on the store in this process. Long operations report
+//! only this trait; [`LocalEngine`] works on the store in this process. Long operations report
 //! [`wharf_core::Event`]s; printing them is the edge's business.
 
 pub mod error;
 pub mod filter;
 pub mod glob;
+mod local;
+pub mod settings;
 pub mod types;
 pub mod when;
 
 pub use error::{EngineError, ErrorKind};
 pub use filter::Filters;
+pub use local::LocalEngine;
+pub use settings::{Settings, Verify};
 pub use types::{
     HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions, Pulled,
     RemoveOptions, Removed,

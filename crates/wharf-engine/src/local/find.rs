@@ -1,0 +1,92 @@
+//! Finding the image that a user means: by name, by ID, by part of an ID, by a manifest's digest.
+//!
+//! The order is Docker's (28.5: GetImage): a full digest is an ID; then a name; then part of an ID.
+//! Beyond Docker, the digest of a manifest or an index finds its image too.
+
+use wharf_core::{Digest, Reference, reference};
+use wharf_store::{ImageRow, Reading};
+
+use crate::{EngineError, ErrorKind, Result};
+
+/// An image that was found, and how.
+pub(super) struct Found {
+    /// The image.
+    pub(super) image: ImageRow,
+    /// What it was found by.
+    pub(super) by: By,
+}
+
+/// How an image was found.
+pub(super) enum By {
+    /// By this name: it has a tag or a digest.
+    Name(Reference),
+    /// By an ID, whole or in part, or by a manifest's digest.
+    Id,
+}
+
+/// Finds the image that `text` means.
+pub(super) fn find(rows: &Reading<'_>, text: &str) -> Result<Found> {
+    if let Some(digest) = as_digest(text) {
+        return by_digest(rows, &digest)?
+            .ok_or_else(|| EngineError::no_such_image(digest.as_str()));
+    }
+    let reference = text
+        .parse::<Reference>()
+        .map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?
+        .or_latest();
+    if let Some(image) = by_name(rows, &reference)? {
+        return Ok(Found { image, by: By::Name(reference) });
+    }
+    if let Some(found) = by_prefix(rows, text)? {
+        return Ok(found);
+    }
+    Err(EngineError::no_such_image(&reference.familiar()))
+}
+
+/// The image that a name points to.
+pub(super) fn by_name(rows: &Reading<'_>, reference: &Reference) -> Result<Option<ImageRow>> {
+    let image = match reference.digest() {
+        // With both, the digest counts: tags move.
+        Some(_) => rows.repo_digest(&reference.without_tag())?,
+        None => rows.name(reference)?.and_then(|name| name.image),
+    };
+    match image {
+        Some(id) => Ok(rows.image(&id)?),
+        None => Ok(None),
+    }
+}
+
+fn by_digest(rows: &Reading<'_>, digest: &Digest) -> Result<Option<Found>> {
+    if let Some(image) = rows.image(digest)? {
+        return Ok(Some(Found { image, by: By::Id }));
+    }
+    let Some(id) = rows.find_manifest(digest)?.into_iter().next() else { return Ok(None) };
+    Ok(rows.image(&id)?.map(|image| Found { image, by: By::Id }))
+}
+
+/// An ID's first digits, with or without `sha256:`. Those of two images find neither.
+fn by_prefix(rows: &Reading<'_>, text: &str) -> Result<Option<Found>> {
+    let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(hex) {
+        return Ok(None);
+    }
+    let ids = rows.find_images(prefix)?;
+    match ids.as_slice() {
+        [] => Ok(None),
+        [id] => Ok(rows.image(id)?.map(|image| Found { image, by: By::Id })),
+        several => {
+            let ids: Vec<&str> = several.iter().map(Digest::short).collect();
+            let message = format!("No such image: {text}");
+            Err(EngineError::new(ErrorKind::NotFound, message)
+                .hint(format!("several images' IDs start with it: {}, …", ids.join(", "))))
+        }
+    }
+}
+
+fn as_digest(text: &str) -> Option<Digest> {
+    if reference::is_identifier(text) {
+        return format!("sha256:{text}").parse().ok();
+    }
+    text.parse().ok()
+}

@@ -1,0 +1,75 @@
+//! Everything about one image, and how it was built.
+
+use wharf_core::ImageConfig;
+use wharf_store::{ImageRow, Reading, Store};
+
+use super::find::find;
+use super::list::{familiar_sorted, summary};
+use crate::{EngineError, ErrorKind, HistoryEntry, ImageDetail, Result};
+
+/// What to do about a damaged image.
+const REPAIR: &str = "`wharf store check --repair` sets aside what is damaged; then pull it again";
+
+/// Says everything about the image that `name` means.
+pub(super) fn inspect(store: &Store, name: &str) -> Result<ImageDetail> {
+    let (image, tags, digests) = store.read(|rows| named(rows, name))?;
+    let config = read_config(store, &image)?;
+    let manifest = image.manifest.clone();
+    let last_tagged = image.last_tagged;
+    let summary = summary(image, tags, digests);
+    Ok(ImageDetail { summary, manifest, config: config.raw, last_tagged })
+}
+
+/// Says how the image was built, the last step first.
+pub(super) fn history(store: &Store, name: &str) -> Result<Vec<HistoryEntry>> {
+    let (image, tags, _) = store.read(|rows| named(rows, name))?;
+    let config = read_config(store, &image)?;
+    let layers = store.read(|rows| Ok::<_, EngineError>(rows.layers(&image.id)?))?;
+    let mut sizes = layers.iter().map(|layer| layer.size);
+    let mut entries = Vec::new();
+    for step in &config.fields.history {
+        let size = if step.empty_layer {
+            0
+        } else {
+            sizes.next().ok_or_else(|| {
+                let message = "too many non-empty layers in History section";
+                EngineError::new(ErrorKind::Corrupt, message)
+            })?
+        };
+        entries.push(HistoryEntry {
+            id: None,
+            created: step.created.as_deref().and_then(|text| text.parse().ok()),
+            created_by: step.created_by.clone(),
+            size,
+            comment: step.comment.clone(),
+            tags: Vec::new(),
+        });
+    }
+    entries.reverse();
+    if let Some(last) = entries.first_mut() {
+        last.id = Some(image.id);
+        last.tags = tags;
+    }
+    Ok(entries)
+}
+
+fn named(rows: &Reading<'_>, name: &str) -> Result<(ImageRow, Vec<String>, Vec<String>)> {
+    let image = find(rows, name)?.image;
+    let names = rows.names_of(&image.id)?;
+    let digests = rows.repo_digests_of(&image.id)?;
+    let tags = familiar_sorted(names.iter().map(|name| &name.reference));
+    Ok((image, tags, familiar_sorted(digests.iter())))
+}
+
+fn read_config(store: &Store, image: &ImageRow) -> Result<ImageConfig> {
+    let raw = store.document(&image.id)?.ok_or_else(|| {
+        let message = format!("the config of image {} is missing", image.id.short());
+        EngineError::new(ErrorKind::Corrupt, message).hint(REPAIR)
+    })?;
+    ImageConfig::parse(raw).map_err(|error| {
+        let message = format!("the config of image {} cannot be read", image.id.short());
+        EngineError::new(ErrorKind::Corrupt, message)
+            .because(error)
+            .hint(REPAIR)
+    })
+}

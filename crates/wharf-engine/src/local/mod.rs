@@ -1,0 +1,100 @@
+//! The use cases on the store in this process.
+//!
+//! Each file is one of them. The light ones work on rows only: they start no network stack, no TLS
+//! and no thread, and block for the moment that SQLite takes.
+
+mod find;
+mod inspect;
+mod list;
+mod prune;
+mod pull;
+mod remove;
+mod tag;
+mod translate;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use wharf_core::{Reference, Watch};
+use wharf_registry::Registry;
+use wharf_store::Store;
+
+use crate::{
+    Engine, HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions,
+    Pulled, RemoveOptions, Removed, Result, Settings,
+};
+
+/// The engine that works on a folder of this machine.
+pub struct LocalEngine {
+    store: Store,
+    settings: Settings,
+    registry: OnceLock<Registry>,
+}
+
+impl LocalEngine {
+    /// Opens the store in `root`, and makes it if it isn't there.
+    pub fn open(root: &Path, settings: Settings) -> Result<Self> {
+        let store = Store::open(root)?;
+        Ok(Self { store, settings, registry: OnceLock::new() })
+    }
+
+    /// The store, for what is not a use case of images: checking, serving.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The client is made when it is first needed: most commands never need one.
+    fn registry(&self) -> &Registry {
+        self.registry.get_or_init(|| Registry::new(self.settings.registry.clone()))
+    }
+}
+
+#[async_trait]
+impl Engine for LocalEngine {
+    async fn pull(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Pulled> {
+        pull::pull(&self.store, self.registry(), &self.settings, reference, options, watch).await
+    }
+
+    async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>> {
+        Ok(self.registry().tags(repository).await?)
+    }
+
+    async fn tag(&self, source: &str, target: &Reference) -> Result<()> {
+        self.store.write(|rows| tag::tag(rows, source, target))?;
+        Ok(())
+    }
+
+    async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>> {
+        let zone = &self.settings.zone;
+        self.store.read(|rows| list::list(rows, query, Timestamp::now(), zone))
+    }
+
+    async fn inspect(&self, name: &str) -> Result<ImageDetail> {
+        inspect::inspect(&self.store, name)
+    }
+
+    async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
+        inspect::history(&self.store, name)
+    }
+
+    async fn remove(&self, name: &str, options: &RemoveOptions) -> Result<Vec<Removed>> {
+        let (removed, _) = self.store.write(|rows| remove::remove(rows, name, options))?;
+        Ok(removed)
+    }
+
+    async fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
+        let zone = &self.settings.zone;
+        let (mut pruned, freed) =
+            self.store.write(|rows| prune::prune(rows, options, Timestamp::now(), zone))?;
+        let collected = self.store.collect()?;
+        pruned.freed = freed.bytes + collected.freed.bytes + collected.partial.bytes;
+        Ok(pruned)
+    }
+}

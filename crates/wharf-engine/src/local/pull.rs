@@ -1,0 +1,155 @@
+//! Pulling: resolve the name, choose the platform's image, copy what is missing, set the name.
+
+use std::sync::Arc;
+
+use wharf_archive::LayerInspector;
+use wharf_core::content::read_document;
+use wharf_core::copy::{Choose, Options, copy};
+use wharf_core::manifest::{Index, Kind};
+use wharf_core::{Descriptor, Digest, Event, Manifest, Platform, Reference, Source, Watch};
+use wharf_registry::Registry;
+use wharf_store::{SinkOptions, Store};
+
+use super::translate;
+use crate::settings::{CONNECTIONS_PER_BLOB, Verify};
+use crate::{EngineError, ErrorKind, PullOptions, Pulled, Result, Settings};
+
+/// Bounds how deep the platform's image may lie in indexes.
+const INDEX_DEPTH_MAX: usize = 3;
+
+/// Fetches the image that `reference` names, stores it, and gives it that name.
+pub(super) async fn pull(
+    store: &Store,
+    registry: &Registry,
+    settings: &Settings,
+    reference: &Reference,
+    options: &PullOptions,
+    watch: Arc<dyn Watch>,
+) -> Result<Pulled> {
+    // With both a tag and a digest, the digest is pulled and the tag not set (Docker 28.5).
+    let reference =
+        if reference.digest().is_some() { reference.without_tag() } else { reference.clone() };
+    let resolved = registry.resolve(&reference, watch.as_ref()).await?;
+    let root = resolved.manifest;
+    watch.event(Event::Pulling { reference: reference.clone() });
+
+    let source: Arc<dyn Source> = Arc::new(registry.source(&reference, Arc::clone(&watch)));
+    let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
+    let image = choose_image(source.as_ref(), &root, &platform).await?;
+    // Held until the name is set: nothing that was just fetched is collected before.
+    let lease = Arc::new(store.lease()?);
+    let sink = store.sink(
+        lease,
+        SinkOptions {
+            inspector: (settings.verify == Verify::Full).then(|| Arc::new(LayerInspector) as _),
+            connections: CONNECTIONS_PER_BLOB,
+        },
+    );
+    let choose: Choose = {
+        let platform = platform.clone();
+        Arc::new(move |index: &Index| index.choose(&platform).cloned().into_iter().collect())
+    };
+    let how = Options { parallel: settings.parallel, choose };
+    copy(source, Arc::new(sink), &root.descriptor, &how, Arc::clone(&watch))
+        .await
+        .map_err(translate::copy)?;
+
+    let digest = root.descriptor.digest.clone();
+    let newer = set_names(store, &reference, &digest, &image.config)?;
+    warn_of_other_platform(store, &image.config, options, &watch)?;
+    watch.event(Event::Pulled { reference: reference.clone(), digest: digest.clone(), newer });
+    Ok(Pulled { reference, digest, image: image.config, newer })
+}
+
+/// The image that was chosen.
+struct Chosen {
+    /// The config's digest: the image's ID.
+    config: Digest,
+}
+
+/// Follows indexes down to the platform's image, before anything is fetched: what has no image
+/// for the platform, or is not an image at all, fails without a trace.
+async fn choose_image(
+    source: &dyn Source,
+    root: &Manifest,
+    platform: &Platform,
+) -> Result<Chosen> {
+    let mut manifest = root.clone();
+    for _ in 0..=INDEX_DEPTH_MAX {
+        match &manifest.kind {
+            Kind::Image(parts) => return Ok(Chosen { config: parts.config.digest.clone() }),
+            Kind::Artifact(parts) => return Err(not_an_image(&parts.config)),
+            Kind::Index(index) => {
+                let child = index.choose(platform).ok_or_else(|| no_match(index, platform))?;
+                let raw = read_document(source, child).await.map_err(translate::content)?;
+                manifest = Manifest::parse(&child.media_type, raw).map_err(|error| {
+                    let message = format!("manifest {} cannot be read", child.digest);
+                    EngineError::new(ErrorKind::Corrupt, message).because(error)
+                })?;
+            }
+        }
+    }
+    let message = format!("{} lists indexes without end", root.descriptor.digest);
+    Err(EngineError::new(ErrorKind::Corrupt, message))
+}
+
+fn not_an_image(config: &Descriptor) -> EngineError {
+    let message = format!("unsupported media type {}", config.media_type);
+    EngineError::new(ErrorKind::Invalid, message)
+        .hint("the name is not an image's but another artifact's (a chart, a signature, a model)")
+}
+
+fn no_match(index: &Index, platform: &Platform) -> EngineError {
+    let mut have: Vec<String> =
+        index.images().filter_map(|d| d.platform.as_ref()).map(ToString::to_string).collect();
+    have.dedup();
+    let message = format!("no matching manifest for {platform} in the manifest list entries");
+    let error = EngineError::new(ErrorKind::NotFound, message);
+    if have.is_empty() {
+        error
+    } else {
+        error.hint(format!("there are {}: see --platform", have.join(", ")))
+    }
+}
+
+/// Gives the image its name and its digest, in one transaction. Answers whether that is news.
+fn set_names(
+    store: &Store,
+    reference: &Reference,
+    target: &Digest,
+    image: &Digest,
+) -> Result<bool> {
+    let with_digest = reference.with_digest(target.clone());
+    let (newer, _) = store.write(|rows| {
+        let known = rows.repo_digests_of(image)?.contains(&with_digest);
+        if !known {
+            rows.set_repo_digest(&with_digest, image)?;
+        }
+        if reference.digest().is_some() {
+            return Ok::<_, EngineError>(!known);
+        }
+        let before = rows.set_name(reference, target, Some(image))?;
+        Ok(before.and_then(|name| name.image).as_ref() != Some(image))
+    })?;
+    Ok(newer)
+}
+
+/// An image that isn't in an index is for one platform only; who asked for another one is told.
+fn warn_of_other_platform(
+    store: &Store,
+    image: &Digest,
+    options: &PullOptions,
+    watch: &Arc<dyn Watch>,
+) -> Result<()> {
+    let Some(wanted) = &options.platform else { return Ok(()) };
+    let Some(row) = store.read(|rows| Ok::<_, EngineError>(rows.image(image)?))? else {
+        return Ok(());
+    };
+    let has = Platform::new(&row.os, &row.architecture, &row.variant);
+    if !wanted.runs().iter().any(|platform| platform.is(&has)) {
+        watch.event(Event::Notice(format!(
+            "the image is for {has}, and there is no other; {wanted} was asked for"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Removing names and images, by Docker's rules (28.5: ImageDelete).
+//!
+//! A name goes first. With the last tag of a repository go the repository's digests of that image.
+//! What nobody names any more goes too: the image, and the layers that no other image has.
+
+use wharf_core::{Digest, Reference};
+use wharf_store::Writing;
+
+use super::find::{By, find};
+use crate::{EngineError, ErrorKind, RemoveOptions, Removed, Result};
+
+/// Removes what `text` means, in the words that Docker prints.
+pub(super) fn remove(
+    rows: &mut Writing<'_>,
+    text: &str,
+    options: &RemoveOptions,
+) -> Result<Vec<Removed>> {
+    let found = find(rows, text)?;
+    let id = found.image.id.clone();
+    let mut removed = Vec::new();
+    match found.by {
+        By::Name(name) => {
+            let target = untag(rows, &name, &id, &mut removed)?;
+            drop_siblings(rows, &name, target.as_ref(), &id, &mut removed)?;
+            if !references(rows, &id)?.is_empty() {
+                return Ok(removed);
+            }
+        }
+        By::Id => {
+            let all = references(rows, &id)?;
+            if !all.is_empty() && !options.force && !is_single(&all) {
+                return Err(EngineError::new(
+                    ErrorKind::Conflict,
+                    format!(
+                        "conflict: unable to delete {} (must be forced) - image is referenced in \
+                         multiple repositories",
+                        id.short()
+                    ),
+                )
+                .hint("-f removes the image with all its names; or remove the names one by one"));
+            }
+            for reference in all {
+                drop_reference(rows, &reference, &id, &mut removed)?;
+            }
+        }
+    }
+    delete(rows, &id, &mut removed)?;
+    Ok(removed)
+}
+
+/// Removes one name of an image, and the repository's digests of it if that was its last tag there.
+/// Answers with what the name pointed to.
+fn untag(
+    rows: &mut Writing<'_>,
+    name: &Reference,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<Option<Digest>> {
+    if name.digest().is_some() {
+        drop_reference(rows, &name.without_tag(), id, removed)?;
+        return Ok(None);
+    }
+    let target = rows.name(name)?.map(|row| row.target);
+    drop_reference(rows, name, id, removed)?;
+    drop_orphaned_digests(rows, name, id, removed)?;
+    Ok(target)
+}
+
+/// With the last tag of a repository go its digests.
+fn drop_orphaned_digests(
+    rows: &mut Writing<'_>,
+    name: &Reference,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    let here = |other: &Reference| other.repository() == name.repository();
+    let left = references(rows, id)?;
+    if left.iter().any(|other| here(other) && other.tag().is_some()) {
+        return Ok(());
+    }
+    for digest in left.iter().filter(|other| here(other)) {
+        drop_reference(rows, digest, id, removed)?;
+    }
+    Ok(())
+}
+
+/// The other platforms that were pulled under the same name go with it: nothing else would ever
+/// name them.
+fn drop_siblings(
+    rows: &mut Writing<'_>,
+    name: &Reference,
+    target: Option<&Digest>,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    let Some(target) = target else { return Ok(()) };
+    for sibling in rows.find_manifest(target)? {
+        if sibling == *id {
+            continue;
+        }
+        drop_orphaned_digests(rows, name, &sibling, removed)?;
+        if references(rows, &sibling)?.is_empty() {
+            delete(rows, &sibling, removed)?;
+        }
+    }
+    Ok(())
+}
+
+fn drop_reference(
+    rows: &mut Writing<'_>,
+    reference: &Reference,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    if reference.digest().is_some() {
+        rows.remove_repo_digest(reference)?;
+    } else {
+        rows.remove_name(reference)?;
+    }
+    removed.push(Removed::Untagged(reference.familiar()));
+    Ok(())
+}
+
+/// Removes the image's row. Its blobs go with the transaction, where nothing else holds them.
+pub(super) fn delete(
+    rows: &mut Writing<'_>,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    let own = rows.own_layers(id)?;
+    rows.remove_image(id)?;
+    removed.push(Removed::Deleted(id.clone()));
+    // The topmost layer first, as Docker does it.
+    removed.extend(own.into_iter().rev().map(|layer| Removed::Deleted(layer.chain_id)));
+    Ok(())
+}
+
+/// Every name of an image, with tags and with digests, in Docker's order.
+pub(super) fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Reference>> {
+    let mut all: Vec<Reference> =
+        rows.names_of(id)?.into_iter().map(|name| name.reference).collect();
+    all.extend(rows.repo_digests_of(id)?);
+    all.sort_by_cached_key(Reference::familiar);
+    Ok(all)
+}
+
+/// Is there at most one tag, and are all digests of its repository?
+fn is_single(all: &[Reference]) -> bool {
+    if all.len() <= 1 {
+        return true;
+    }
+    let mut tags = all.iter().filter(|reference| reference.tag().is_some());
+    let first = tags.next().unwrap_or(&all[0]);
+    tags.next().is_none()
+        && all.iter().all(|other| other.repository() == first.repository())
+}
