@@ -165,6 +165,18 @@ pub enum RegistryError {
         /// The registry or mirror that sent it.
         place: String,
     },
+    /// A blob is longer or shorter than its descriptor says.
+    #[error("{what} from {place} has {actual} bytes where its descriptor says {expected}")]
+    Length {
+        /// The blob.
+        what: Digest,
+        /// The descriptor's size.
+        expected: u64,
+        /// How many bytes came, or were announced.
+        actual: u64,
+        /// The registry or mirror that sent it.
+        place: String,
+    },
     /// An answer is longer than wharf reads.
     #[error("{request}: the answer is larger than {limit} bytes")]
     TooLarge {
@@ -247,6 +259,7 @@ impl RegistryError {
             Self::Interrupted { source, .. } => source.kind(),
             Self::Manifest { .. }
             | Self::Mismatch { .. }
+            | Self::Length { .. }
             | Self::TooLarge { .. }
             | Self::Protocol { .. } => Kind::Corrupt,
             Self::Certificate { .. } | Self::Setting { .. } => Kind::Invalid,

@@ -4,30 +4,56 @@
 //! |---|---|
 //! | [`settings`] | what the client must be told: plain data |
 //! | [`error`] | what can go wrong, of which kind it is, what to do about it |
+//! | [`source`] | one repository, as a source of content |
+//! | `manifests`, `blobs`, `tags` | what is asked for: a manifest, a blob's bytes until the last, tags |
+//! | `client` | one request: the places in turn, with authorization |
+//! | `place`, `probe` | where a registry's content can be had, and by which scheme |
+//! | `auth`, `credentials` | challenges and tokens; `config.json`, `auth.json`, helpers |
+//! | `exchange` | one request, its redirects followed, its body bounded |
+//! | `answer`, `connect` | what a refusal, and a connection's failure, mean |
+//! | `retry` | pauses |
+//! | `http`, `tls` | the only place that builds a client; `certs.d` |
+//! | `redact` | what must not be seen |
 //!
 //! Why not a ready-made client: none of them resumes a blob where it broke, renews a token in the
 //! middle of a pull, and takes mirrors for any registry. What is ready-made is everything below:
 //! HTTP, TLS, the parsing of challenges.
 
 pub mod error;
-mod redact;
 pub mod settings;
+pub mod source;
 
-use std::ops::Range;
+mod answer;
+mod auth;
+mod blobs;
+mod client;
+mod connect;
+mod credentials;
+mod exchange;
+mod http;
+mod manifests;
+mod place;
+mod probe;
+mod redact;
+mod retry;
+mod tags;
+mod tls;
+
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use wharf_core::{ContentError, Descriptor, Manifest, Reader, Reference, Source, Watch};
+use wharf_core::{Descriptor, Event, Manifest, Reference, Watch};
 
-pub use error::{RegistryError, RegistryErrorKind, TlsTrouble};
-pub use settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
+use crate::client::Client;
+pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
+pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
+pub use crate::source::RegistrySource;
 
 /// A client for every registry. Cloning is cheap; the clones share connections and tokens.
 ///
 /// Making one opens nothing: HTTP, TLS and certificates wait for the first request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registry {
-    settings: Arc<Settings>,
+    client: Arc<Client>,
 }
 
 /// What a name points to.
@@ -39,66 +65,66 @@ pub struct Resolved {
     pub place: String,
 }
 
-/// One repository, as a source of content.
-#[derive(Clone, Debug)]
-pub struct RegistrySource {
-    registry: Registry,
-    repository: Reference,
-}
-
 impl Registry {
     /// A client that works as `settings` say.
     pub fn new(settings: Settings) -> Self {
         Self {
-            settings: Arc::new(settings),
+            client: Arc::new(Client::new(settings)),
         }
     }
 
     /// Fetches the manifest that `reference` names, by its digest if it has one, else by its tag.
     ///
-    /// `watch` hears of pauses and of credentials that cannot be read.
+    /// `watch` hears of credentials that cannot be read. The manifest is kept for a moment, for
+    /// the [`Registry::source`] that the copy reads from.
     pub async fn resolve(
         &self,
         reference: &Reference,
-        _watch: &dyn Watch,
+        watch: &dyn Watch,
     ) -> Result<Resolved, RegistryError> {
-        Err(unbuilt(reference))
+        let (manifest, place) = self.client.resolve(reference, watch).await?;
+        Ok(Resolved {
+            manifest,
+            place: place.name.clone(),
+        })
     }
 
-    /// Asks for the descriptor of the manifest that `reference` names.
+    /// Asks for the descriptor of the manifest that `reference` names, without the manifest.
+    ///
+    /// It is the registry's word, which nobody has verified.
     pub async fn head(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
-        Err(unbuilt(reference))
+        self.client.head(reference, &Logged).await
     }
 
     /// Lists the tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, RegistryError> {
-        Err(unbuilt(repository))
+        self.client.tags(repository, &Logged).await
     }
 
     /// The content of a repository. `watch` hears of the pauses between attempts.
-    pub fn source(&self, repository: &Reference, _watch: Arc<dyn Watch>) -> RegistrySource {
+    pub fn source(&self, repository: &Reference, watch: Arc<dyn Watch>) -> RegistrySource {
         RegistrySource {
-            registry: self.clone(),
+            client: Arc::clone(&self.client),
             repository: repository.clone(),
+            watch,
         }
     }
 }
 
-#[async_trait]
-impl Source for RegistrySource {
-    fn place(&self) -> String {
-        self.repository.domain().to_owned()
-    }
-
-    async fn open(&self, _: &Descriptor, _: Range<u64>) -> Result<Reader, ContentError> {
-        let _ = &self.registry.settings;
-        Err(unbuilt(&self.repository).into())
+impl std::fmt::Debug for Registry {
+    /// Without tokens and addresses.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Registry")
     }
 }
 
-fn unbuilt(reference: &Reference) -> RegistryError {
-    RegistryError::Setting {
-        what: reference.to_string(),
-        reason: "not built yet".to_owned(),
+/// Writes notices to the log, where nobody watches.
+struct Logged;
+
+impl Watch for Logged {
+    fn event(&self, event: Event) {
+        if let Event::Notice(text) = event {
+            tracing::warn!("{text}");
+        }
     }
 }

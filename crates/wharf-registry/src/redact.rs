@@ -24,10 +24,6 @@ impl Secret {
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl fmt::Debug for Secret {

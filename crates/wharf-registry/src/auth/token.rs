@@ -1,0 +1,243 @@
+//! Tokens of a registry's token service.
+//!
+//! Two ways to ask (distribution's documentation, "Token authentication"): GET, with Basic where
+//! there is a password; and POST in OAuth2's manner, for an identity token.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Method, StatusCode, Url};
+use serde::Deserialize;
+
+use super::challenge::Bearer;
+use crate::answer::{self, Topic, Whom};
+use crate::credentials::{Credential, Found};
+use crate::error::{RegistryError, request_words};
+use crate::exchange::{Incoming, Outgoing, exchange};
+use crate::http::Http;
+use crate::place::{Place, is_loopback};
+use crate::redact::Secret;
+
+/// Bounds a token service's answer (security rule 4, CVE-2020-1702).
+const ANSWER_MAX: u64 = 1024 * 1024;
+
+/// How long a token is good for if the service does not say, and at least: as the specification
+/// has it.
+const LIFETIME_MIN: Duration = Duration::from_secs(60);
+
+/// How long before its end a token is not used any more: a request may wait in a queue.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// What wharf is called as an OAuth2 client.
+const CLIENT_ID: &str = "wharf";
+
+/// A token, and how long it is good for.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    /// The whole header: `Bearer …`.
+    pub(super) header: Secret,
+    /// From when on it is not used any more.
+    pub(super) stale_at: Instant,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+    issued_at: Option<jiff::Timestamp>,
+}
+
+/// Who asks for a token, and for what.
+pub(super) struct Asking<'a> {
+    pub(super) place: &'a Place,
+    /// The address that the registry itself was asked at.
+    pub(super) registry: &'a Url,
+    pub(super) scopes: &'a [String],
+    pub(super) found: Option<&'a Found>,
+    /// The repository, as Docker shows it.
+    pub(super) repository: &'a str,
+}
+
+/// Asks a token service for a token.
+pub(super) async fn fetch(
+    http: &Http,
+    bearer: &Bearer,
+    asking: &Asking<'_>,
+) -> Result<Token, RegistryError> {
+    check_realm(bearer, asking)?;
+    let basic;
+    let outgoing = match asking.found.map(|found| &found.credential) {
+        Some(Credential::Identity(token)) => post(bearer, asking, token),
+        Some(Credential::Password { user, password }) => {
+            basic = super::basic(user, password);
+            Outgoing {
+                authorization: Some(&basic),
+                ..get(bearer, asking, Some(user))
+            }
+        }
+        Some(Credential::Registry(_)) | None => get(bearer, asking, None),
+    };
+    let mut incoming = exchange(http, Some(asking.place), &outgoing).await?;
+    match incoming.response.status() {
+        StatusCode::OK => {
+            let request = incoming.request.clone();
+            let body = incoming.body(ANSWER_MAX).await?;
+            read(&body, jiff::Timestamp::now()).map_err(|reason| RegistryError::Protocol {
+                request,
+                reason: reason.to_owned(),
+            })
+        }
+        _ => Err(refusal(&mut incoming, asking).await),
+    }
+}
+
+/// The realm gets the user's password: https, unless the registry itself does without
+/// (security rule 8).
+fn check_realm(bearer: &Bearer, asking: &Asking<'_>) -> Result<(), RegistryError> {
+    let realm = &bearer.realm;
+    let at_home = is_loopback(asking.registry) && is_loopback(realm);
+    let plain = asking.place.insecure || asking.registry.scheme() == "http" || at_home;
+    match realm.scheme() {
+        "https" => Ok(()),
+        "http" if plain => Ok(()),
+        _ => Err(RegistryError::Protocol {
+            request: request_words(&Method::GET, realm),
+            reason: format!(
+                "{} wants tokens from a service that is not https; nothing was sent there",
+                asking.place.name
+            ),
+        }),
+    }
+}
+
+fn get<'a>(bearer: &Bearer, asking: &Asking<'_>, account: Option<&str>) -> Outgoing<'a> {
+    let mut url = bearer.realm.clone();
+    {
+        let mut query = url.query_pairs_mut();
+        if let Some(account) = account {
+            query.append_pair("account", account);
+        }
+        for scope in asking.scopes {
+            query.append_pair("scope", scope);
+        }
+        if let Some(service) = &bearer.service {
+            query.append_pair("service", service);
+        }
+    }
+    Outgoing::get(url)
+}
+
+fn post<'a>(bearer: &Bearer, asking: &Asking<'_>, token: &Secret) -> Outgoing<'a> {
+    // An address' query is written as a form is.
+    let mut form = bearer.realm.clone();
+    form.set_query(None);
+    form.query_pairs_mut()
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", bearer.service.as_deref().unwrap_or_default())
+        .append_pair("client_id", CLIENT_ID)
+        .append_pair("scope", &asking.scopes.join(" "))
+        .append_pair("refresh_token", token.reveal());
+    Outgoing {
+        method: Method::POST,
+        form: form.query().map(str::to_owned),
+        ..Outgoing::get(bearer.realm.clone())
+    }
+}
+
+fn read(body: &[u8], now: jiff::Timestamp) -> Result<Token, &'static str> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| "the token service's answer is not a token")?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let token = given(answer.token)
+        .or_else(|| given(answer.access_token))
+        .ok_or("the token service's answer holds no token")?;
+    let lifetime = Duration::from_secs(answer.expires_in.unwrap_or_default()).max(LIFETIME_MIN);
+    // Only an age that can be true counts: this machine's clock and theirs may differ by hours.
+    let age = answer
+        .issued_at
+        .and_then(|issued| Duration::try_from(now.duration_since(issued)).ok())
+        .filter(|age| *age + MARGIN < lifetime)
+        .unwrap_or_default();
+    let left = (lifetime - age).saturating_sub(MARGIN);
+    let far = Instant::now() + LIFETIME_MIN;
+    let stale_at = Instant::now().checked_add(left).unwrap_or(far);
+    Ok(Token {
+        header: Secret::new(format!("Bearer {token}")),
+        stale_at,
+    })
+}
+
+async fn refusal(incoming: &mut Incoming, asking: &Asking<'_>) -> RegistryError {
+    let status = incoming.response.status();
+    // OAuth2 says 400 for a refresh token that is not good any more (RFC 6749, section 5.2).
+    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST);
+    if refused {
+        let said = answer::said(incoming).await;
+        return super::unauthorized(asking.place, asking.found, said.text);
+    }
+    let whom = Whom {
+        place: &asking.place.name,
+        repository: asking.repository,
+    };
+    match answer::refusal(incoming, &Topic::Repository, whom).await {
+        // A token service that is not there is no missing repository.
+        RegistryError::NotFound { answer, .. } => RegistryError::Protocol {
+            request: incoming.request.clone(),
+            reason: format!("no token service answers there: {answer}"),
+        },
+        error => error,
+    }
+}
+
+/// A Basic header.
+pub(super) fn basic(user: &str, password: &Secret) -> Secret {
+    let pair = format!("{user}:{}", password.reveal());
+    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(body: &str) -> u64 {
+        let now: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let token = read(body.as_bytes(), now).unwrap();
+        let left = token.stale_at.saturating_duration_since(Instant::now());
+        (left.as_secs_f64().round()) as u64
+    }
+
+    #[test]
+    fn knows_how_long_a_token_is_good() {
+        assert_eq!(left(r#"{"token":"t"}"#), 50);
+        assert_eq!(left(r#"{"token":"t","expires_in":5}"#), 50);
+        assert_eq!(left(r#"{"token":"t","expires_in":300}"#), 290);
+        let issued = r#"{"token":"t","expires_in":300,"issued_at":"2026-01-01T11:59:00Z"}"#;
+        assert_eq!(left(issued), 230);
+    }
+
+    #[test]
+    fn trusts_no_clock_but_its_own() {
+        for issued in ["2026-01-01T09:00:00Z", "2026-01-01T15:00:00Z"] {
+            let body = format!(r#"{{"token":"t","expires_in":300,"issued_at":"{issued}"}}"#);
+            assert_eq!(left(&body), 290, "{issued}");
+        }
+    }
+
+    #[test]
+    fn takes_either_name_of_a_token_and_nothing_else() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let token = read(br#"{"access_token":"abc"}"#, now).unwrap();
+        assert_eq!(token.header.reveal(), "Bearer abc");
+        for bad in ["", "{}", r#"{"token":""}"#, r#"{"token":7}"#, "[]"] {
+            assert!(read(bad.as_bytes(), now).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn survives_a_token_for_ever() {
+        let body = format!(r#"{{"token":"t","expires_in":{}}}"#, u64::MAX);
+        assert!(read(body.as_bytes(), jiff::Timestamp::UNIX_EPOCH).is_ok());
+    }
+}

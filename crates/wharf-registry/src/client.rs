@@ -1,0 +1,299 @@
+//! One request to one repository: address, authorization, and the places in turn.
+//!
+//! [`Client`] is what every [`crate::Registry`] shares: connections, tokens, which place of which
+//! registry answered last. Above it are [`crate::manifests`], [`crate::blobs`], [`crate::tags`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use tracing::debug;
+use wharf_core::{Reference, Watch};
+
+use crate::answer::{self, Whom};
+use crate::auth::{Auth, Authorization, Purpose, Refused};
+use crate::credentials::Credentials;
+use crate::error::RegistryError;
+use crate::exchange::{Incoming, Outgoing, exchange};
+use crate::http::Http;
+use crate::manifests::Cache;
+use crate::place::{Place, places};
+use crate::retry::Pauses;
+use crate::settings::Settings;
+
+/// How often one request is made in all: bare, with what was remembered, with what is new, and
+/// once more where a password was changed meanwhile.
+const AUTHORIZATIONS_MAX: usize = 4;
+
+/// How often a place that never answered is tried: a resolver or a switch may have hiccuped, but a
+/// user who mistyped a name shouldn't wait for it.
+const FIRST_CONTACTS: u32 = 2;
+
+/// For how many repositories it is remembered which place answered.
+const PREFERENCES_MAX: usize = 1024;
+
+/// What every clone of a registry client shares.
+pub(crate) struct Client {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) http: Http,
+    pub(crate) manifests: Cache,
+    auth: Auth,
+    places: Mutex<BTreeMap<String, Vec<Arc<Place>>>>,
+    /// By repository: which place answered for its manifest.
+    preferred: Mutex<HashMap<String, Arc<Place>>>,
+}
+
+/// A request to a repository.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// What of the repository: `manifests/latest`.
+    pub(crate) what: String,
+    pub(crate) accept: Option<HeaderValue>,
+    /// Which bytes, if not all.
+    pub(crate) range: Option<Range<u64>>,
+    /// An address that the place itself named, instead of `what`.
+    pub(crate) url: Option<Url>,
+}
+
+/// How long to wait after an error; `None` to give up.
+type Decide<'a> = &'a mut (dyn FnMut(&RegistryError) -> Option<Duration> + Send);
+
+impl Call {
+    pub(crate) fn get(what: String) -> Self {
+        Self {
+            method: Method::GET,
+            what,
+            accept: None,
+            range: None,
+            url: None,
+        }
+    }
+
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = &self.accept {
+            headers.insert(ACCEPT, accept.clone());
+        }
+        // The bytes are named by their digest: nobody may pack them on the way.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(range) = &self.range {
+            let text = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(RANGE, value);
+            }
+        }
+        headers
+    }
+}
+
+impl Client {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let settings = Arc::new(settings);
+        Self {
+            http: Http::new(Arc::clone(&settings)),
+            auth: Auth::new(Credentials::new(settings.credentials.clone())),
+            manifests: Cache::default(),
+            places: Mutex::default(),
+            preferred: Mutex::default(),
+            settings,
+        }
+    }
+
+    /// The places of a repository: the mirrors, in order, then the registry itself. A mirror that
+    /// is down is left alone for a while.
+    pub(crate) fn places(&self, repository: &Reference) -> Result<Vec<Arc<Place>>, RegistryError> {
+        let mut all = self.registry_places(repository.domain())?;
+        all.retain(|place| !(place.is_mirror() && place.is_broken()));
+        Ok(all)
+    }
+
+    /// The same, with the one in front that answered for the repository's manifest.
+    pub(crate) fn preferred_places(
+        &self,
+        repository: &Reference,
+    ) -> Result<Vec<Arc<Place>>, RegistryError> {
+        let mut all = self.places(repository)?;
+        let preferred = self
+            .preferred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = preferred.get(&repository.repository()) {
+            all.sort_by_key(|place| !Arc::ptr_eq(place, first));
+        }
+        Ok(all)
+    }
+
+    /// Remembers that `place` has a repository.
+    pub(crate) fn prefer(&self, repository: &Reference, place: &Arc<Place>) {
+        let mut preferred = self
+            .preferred
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if preferred.len() >= PREFERENCES_MAX {
+            preferred.clear();
+        }
+        preferred.insert(repository.repository(), Arc::clone(place));
+    }
+
+    fn registry_places(&self, domain: &str) -> Result<Vec<Arc<Place>>, RegistryError> {
+        let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = known.get(domain) {
+            return Ok(places.clone());
+        }
+        let made = places(domain, &self.settings)?;
+        known.insert(domain.to_owned(), made.clone());
+        Ok(made)
+    }
+
+    /// Asks one place once, with whatever authorization it takes. The answer has any status but
+    /// 401.
+    pub(crate) async fn ask(
+        &self,
+        place: &Place,
+        repository: &Reference,
+        call: &Call,
+        watch: &dyn Watch,
+    ) -> Result<Incoming, RegistryError> {
+        let root = self.root(place).await?;
+        let shown = repository.familiar_repository();
+        let path = repository.path();
+        let purpose = Purpose {
+            place,
+            root,
+            path,
+            repository: &shown,
+            watch,
+        };
+        let url = call
+            .url
+            .clone()
+            .unwrap_or_else(|| place.address(root, path, &call.what));
+        let mut authorization = self.auth.authorization(&self.http, &purpose).await?;
+        for _ in 1..AUTHORIZATIONS_MAX {
+            let mut incoming = self.send(place, call, &url, authorization.as_ref()).await?;
+            // A 401 of another origin is about its own link, not about our credentials.
+            if incoming.response.status() != StatusCode::UNAUTHORIZED || incoming.strayed {
+                return Ok(incoming);
+            }
+            let headers = incoming.response.headers().clone();
+            let said = answer::said(&mut incoming).await;
+            let refused = Refused {
+                headers: &headers,
+                url: &url,
+                with: authorization.as_ref(),
+                answer: &said.text,
+            };
+            authorization = Some(self.auth.refused(&self.http, &purpose, &refused).await?);
+        }
+        self.send(place, call, &url, authorization.as_ref()).await
+    }
+
+    async fn send(
+        &self,
+        place: &Place,
+        call: &Call,
+        url: &Url,
+        authorization: Option<&Authorization>,
+    ) -> Result<Incoming, RegistryError> {
+        let outgoing = Outgoing {
+            method: call.method.clone(),
+            headers: call.headers(),
+            authorization: authorization.map(|authorization| &authorization.header),
+            ..Outgoing::get(url.clone())
+        };
+        exchange(&self.http, Some(place), &outgoing).await
+    }
+
+    /// Runs `step` until it succeeds, or `decide` gives up.
+    pub(crate) async fn persist<'a, T>(
+        &self,
+        decide: Decide<'_>,
+        mut step: impl FnMut() -> BoxFuture<'a, Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        loop {
+            let error = match step().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(pause) = decide(&error) else {
+                return Err(error);
+            };
+            debug!(error = %error.chain(), pause_ms = pause.as_millis(), "trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How patiently a step at a place is tried: a mirror has others behind it.
+    pub(crate) fn pauses(&self, place: &Place) -> Pauses {
+        let policy = self.settings.retry;
+        if place.is_mirror() {
+            Pauses::limited(policy, 1)
+        } else {
+            Pauses::new(policy)
+        }
+    }
+
+    /// Decides whether an error at a place is worth another attempt, and after which pause.
+    pub(crate) fn decide(
+        place: &Place,
+        pauses: &mut Pauses,
+        error: &RegistryError,
+    ) -> Option<Duration> {
+        let contact = matches!(error, RegistryError::Unreachable { .. }) && !place.was_reached();
+        if contact && (place.is_loopback() || pauses.failures() + 1 >= FIRST_CONTACTS) {
+            return None;
+        }
+        pauses.after(error)
+    }
+
+    /// Asks the places in turn. A mirror that fails, however, is passed over; what the registry
+    /// itself says counts.
+    pub(crate) async fn in_turn<'a, T>(
+        &self,
+        places: &'a [Arc<Place>],
+        mut step: impl FnMut(&'a Arc<Place>) -> BoxFuture<'a, Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let mut told: Option<RegistryError> = None;
+        for place in places {
+            let error = match step(place).await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            if place.is_mirror() {
+                pass_over(place, &error);
+                told = told.or(Some(error));
+            } else {
+                told = Some(error);
+            }
+        }
+        Err(told.unwrap_or_else(|| RegistryError::Setting {
+            what: "this registry".to_owned(),
+            reason: "there is no place to ask".to_owned(),
+        }))
+    }
+}
+
+/// Notes that a mirror failed.
+pub(crate) fn pass_over(place: &Place, error: &RegistryError) {
+    debug!(mirror = %place.name, error = %error.chain(), "the mirror is passed over");
+    let connection = matches!(
+        error,
+        RegistryError::Unreachable { .. } | RegistryError::Tls { .. }
+    );
+    if connection && place.is_mirror() {
+        place.set_broken();
+    }
+}
+
+/// Whom a repository is asked from, in messages.
+pub(crate) fn whom<'a>(place: &'a Place, repository: &'a str) -> Whom<'a> {
+    Whom {
+        place: &place.name,
+        repository,
+    }
+}

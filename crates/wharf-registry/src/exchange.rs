@@ -1,0 +1,219 @@
+//! One request, its redirects followed, and its answer's body, bounded.
+//!
+//! The redirects are followed here, not by the library, for two rules: credentials stay with the
+//! origin that they were given for, and https never becomes http (security rules 7 and 8).
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Response, Url};
+use tracing::debug;
+
+use crate::connect;
+use crate::error::{RegistryError, request_words};
+use crate::http::Http;
+use crate::place::Place;
+use crate::redact::{self, Secret};
+
+/// How many redirects are followed: as many as Go's client follows. Registries have one or two.
+const REDIRECTS_MAX: usize = 10;
+
+/// A request.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// The `Authorization` header. It does not follow a redirect to another origin.
+    pub(crate) authorization: Option<&'a Secret>,
+    /// A form to post.
+    pub(crate) form: Option<String>,
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            authorization: None,
+            form: None,
+        }
+    }
+}
+
+/// An answer, of any status.
+pub(crate) struct Incoming {
+    pub(crate) response: Response,
+    /// The request, as Docker words it.
+    pub(crate) request: String,
+    /// Did a redirect lead to another origin than the request's?
+    pub(crate) strayed: bool,
+}
+
+/// Sends a request. `place` says whom to trust; without one, only what everybody trusts.
+pub(crate) async fn exchange(
+    http: &Http,
+    place: Option<&Place>,
+    outgoing: &Outgoing<'_>,
+) -> Result<Incoming, RegistryError> {
+    let mut url = outgoing.url.clone();
+    let mut strayed = false;
+    for _ in 0..=REDIRECTS_MAX {
+        let request = request_words(&outgoing.method, &url);
+        let response = send(http, place, outgoing, &url, strayed).await?;
+        debug!(%request, status = response.status().as_u16(), "answer");
+        if let Some(place) = place {
+            place.set_reached();
+        }
+        let Some(target) = redirect(&response) else {
+            return Ok(Incoming {
+                response,
+                request,
+                strayed,
+            });
+        };
+        let next = follow(&url, target, outgoing)
+            .map_err(|reason| RegistryError::Protocol { request, reason })?;
+        // Once strayed, always strayed: whoever redirects back must not be handed them either.
+        strayed |= next.origin() != outgoing.url.origin();
+        url = next;
+    }
+    let request = request_words(&outgoing.method, &outgoing.url);
+    let reason = format!("stopped after {REDIRECTS_MAX} redirects");
+    Err(RegistryError::Protocol { request, reason })
+}
+
+async fn send(
+    http: &Http,
+    place: Option<&Place>,
+    outgoing: &Outgoing<'_>,
+    url: &Url,
+    strayed: bool,
+) -> Result<Response, RegistryError> {
+    let client = match place {
+        Some(place) => http.client(place, url)?,
+        None => http.stranger(url)?,
+    };
+    let mut request = client
+        .request(outgoing.method.clone(), url.clone())
+        .headers(outgoing.headers.clone());
+    if let Some(secret) = outgoing.authorization.filter(|_| !strayed) {
+        let mut value =
+            HeaderValue::from_str(secret.reveal()).map_err(|_| RegistryError::Protocol {
+                request: request_words(&outgoing.method, url),
+                reason: "the credentials hold characters that no header can hold".to_owned(),
+            })?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    if let Some(form) = &outgoing.form {
+        request = request
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.clone());
+    }
+    let sent = request.send().await;
+    sent.map_err(|error| connect::translate(&error, http, &outgoing.method, url))
+}
+
+/// Where an answer redirects to, in its own words.
+fn redirect(response: &Response) -> Option<&[u8]> {
+    let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response
+        .headers()
+        .get(LOCATION)
+        .filter(|_| moved)
+        .map(HeaderValue::as_bytes)
+}
+
+/// The address to go on with, if it is one that may be gone on with.
+fn follow(from: &Url, target: &[u8], outgoing: &Outgoing<'_>) -> Result<Url, String> {
+    let target = std::str::from_utf8(target)
+        .ok()
+        .and_then(|text| from.join(text).ok());
+    let Some(mut next) = target else {
+        return Err("it redirects to something that is not an address".to_owned());
+    };
+    let shown = redact::url(&next);
+    if outgoing.form.is_some() {
+        return Err(format!(
+            "it redirects what was posted to {shown}, which is not followed"
+        ));
+    }
+    match (from.scheme(), next.scheme()) {
+        ("https", "http") => {
+            return Err(format!(
+                "it redirects from https to {shown}, which is not followed"
+            ));
+        }
+        (_, "http" | "https") => {}
+        _ => {
+            return Err(format!(
+                "it redirects to {shown}, which is neither http nor https"
+            ));
+        }
+    }
+    // What a stranger puts in front of the host is not ours to send.
+    let cleared = next.set_username("").is_ok() && next.set_password(None).is_ok();
+    if cleared {
+        Ok(next)
+    } else {
+        Err(format!("it redirects to {shown}, which has no host"))
+    }
+}
+
+impl Incoming {
+    /// The next bytes of the body; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        let chunk = self.response.chunk().await;
+        chunk.map_err(|error| connect::translate_body(&error, &self.request))
+    }
+
+    /// The whole body, if it has at most `limit` bytes.
+    pub(crate) async fn body(&mut self, limit: u64) -> Result<Bytes, RegistryError> {
+        let too_large = || RegistryError::TooLarge {
+            request: self.request.clone(),
+            limit,
+        };
+        if self
+            .response
+            .content_length()
+            .is_some_and(|length| length > limit)
+        {
+            return Err(too_large());
+        }
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.chunk().await? {
+            if (all.len() + chunk.len()) as u64 > limit {
+                return Err(RegistryError::TooLarge {
+                    request: self.request.clone(),
+                    limit,
+                });
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+
+    /// Refuses a body that was packed for the way: its bytes are not those that were asked for.
+    pub(crate) fn check_encoding(&self) -> Result<(), RegistryError> {
+        match self.header("content-encoding") {
+            None | Some("" | "identity") => Ok(()),
+            Some(encoding) => Err(RegistryError::Protocol {
+                request: self.request.clone(),
+                reason: format!(
+                    "the answer is packed ({}), which was not asked for",
+                    redact::foreign(encoding)
+                ),
+            }),
+        }
+    }
+
+    /// A header's text, if it is there and is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response
+            .headers()
+            .get(name)?
+            .to_str()
+            .ok()
+            .map(str::trim)
+    }
+}

@@ -1,0 +1,260 @@
+//! HTTP clients: the only place that builds one.
+//!
+//! **HTTP/1.1 everywhere.** A pull wants several downloads at once, each with the whole window of
+//! a connection of its own; HTTP/2 puts them all on one connection and behind one window. To try
+//! the other way: offer `h2` by ALPN in [`Http::build`].
+//!
+//! One client per kind of trust, built when it is first needed: reading the machine's authorities
+//! takes milliseconds, and a pull over plain http needs none of them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, NoProxy, Proxy, Url, redirect};
+use rustls::crypto::CryptoProvider;
+
+use crate::error::RegistryError;
+use crate::place::Place;
+use crate::redact;
+use crate::settings::Settings;
+use crate::tls::{self, Certificates};
+
+/// How long an idle connection is kept. Registries and load balancers close theirs after 60 s or
+/// more; using one that is just being closed costs a retry.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Hosts that are reached directly whatever the proxy settings say, as with Go's clients.
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
+
+/// Makes clients, and keeps them.
+pub(crate) struct Http {
+    settings: Arc<Settings>,
+    provider: Arc<CryptoProvider>,
+    clients: Mutex<HashMap<Trust, Client>>,
+}
+
+/// What tells one client from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Trust {
+    /// Plain http: no TLS at all.
+    Plain,
+    /// TLS, with what is in these hosts' folders of `certs.d`.
+    Tls {
+        verify: bool,
+        authorities: Vec<String>,
+        identities: Vec<String>,
+    },
+}
+
+impl Http {
+    pub(crate) fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            provider: tls::provider(),
+            clients: Mutex::default(),
+        }
+    }
+
+    /// The client for `url`, which `place` has led to: its own address, its token service, or
+    /// where it redirects to.
+    ///
+    /// The authorities of the place are good for wherever it leads, as with Docker; its client
+    /// certificate is shown to its own host only.
+    pub(crate) fn client(&self, place: &Place, url: &Url) -> Result<Client, RegistryError> {
+        self.client_with(self.trust(place, url), url)
+    }
+
+    /// A client for an address that no place has led to: a foreign layer's.
+    pub(crate) fn stranger(&self, url: &Url) -> Result<Client, RegistryError> {
+        let trust = match url.scheme() {
+            "https" => Trust::Tls {
+                verify: true,
+                authorities: vec![],
+                identities: vec![],
+            },
+            _ => Trust::Plain,
+        };
+        self.client_with(trust, url)
+    }
+
+    fn client_with(&self, trust: Trust, url: &Url) -> Result<Client, RegistryError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&trust) {
+            return Ok(client.clone());
+        }
+        let client = self.build(&trust, url)?;
+        clients.insert(trust, client.clone());
+        Ok(client)
+    }
+
+    /// Where a certificate for `host` would be looked for first.
+    pub(crate) fn certificate_folder(&self, host: &str) -> Option<std::path::PathBuf> {
+        self.settings
+            .certificate_folders
+            .first()
+            .map(|folder| folder.join(host))
+    }
+
+    /// Has this host certificates of its own? Then it speaks TLS.
+    pub(crate) fn has_certificates(&self, host: &str) -> bool {
+        self.settings
+            .certificate_folders
+            .iter()
+            .any(|folder| folder.join(host).is_dir())
+    }
+
+    fn trust(&self, place: &Place, url: &Url) -> Trust {
+        if url.scheme() != "https" {
+            return Trust::Plain;
+        }
+        let here = host_of(url);
+        let mut authorities = vec![place.host.clone(), place.name.clone(), here.clone()];
+        authorities.retain(|host| self.has_certificates(host));
+        authorities.dedup();
+        let own = place
+            .with_scheme("https")
+            .is_ok_and(|own| own.host() == url.host());
+        let mut identities = authorities.clone();
+        identities.retain(|host| own || *host == here);
+        Trust::Tls {
+            verify: !place.insecure,
+            authorities,
+            identities,
+        }
+    }
+
+    fn build(&self, trust: &Trust, url: &Url) -> Result<Client, RegistryError> {
+        let config = match trust {
+            Trust::Plain => tls::config_without_trust(&self.provider),
+            Trust::Tls {
+                verify,
+                authorities,
+                identities,
+            } => {
+                let mut certificates = Certificates::default();
+                for host in authorities {
+                    let folders = &self.settings.certificate_folders;
+                    let read = Certificates::read(folders, host, &self.provider)?;
+                    certificates.join(read, identities.contains(host));
+                }
+                tls::config(certificates, *verify, &self.provider)
+            }
+        };
+        let failed = |reason: String| RegistryError::Setting {
+            what: format!("no connection to {} can be made", host_of(url)),
+            reason,
+        };
+        let config = config.map_err(|error| failed(error.to_string()))?;
+        let settings = &self.settings;
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(config)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(Names))
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.connect_timeout)
+            .read_timeout(settings.stall_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(settings.idle_connections_per_host);
+        for proxy in self.proxies()? {
+            builder = builder.proxy(proxy);
+        }
+        builder.build().map_err(|error| failed(error.to_string()))
+    }
+
+    fn proxies(&self) -> Result<Vec<Proxy>, RegistryError> {
+        let proxies = &self.settings.proxies;
+        let direct = match proxies.no_proxy.as_deref().filter(|list| !list.is_empty()) {
+            Some(list) => format!("{list},{NEVER_PROXIED}"),
+            None => NEVER_PROXIED.to_owned(),
+        };
+        let direct = NoProxy::from_string(&direct);
+        let mut made = Vec::new();
+        for (name, address) in [
+            ("HTTP_PROXY", &proxies.http),
+            ("HTTPS_PROXY", &proxies.https),
+        ] {
+            let Some(address) = address.as_deref().filter(|address| !address.is_empty()) else {
+                continue;
+            };
+            let https = name == "HTTPS_PROXY";
+            let proxy = if https {
+                Proxy::https(address)
+            } else {
+                Proxy::http(address)
+            };
+            let proxy = proxy.map_err(|_| RegistryError::Setting {
+                what: format!("{name} {}", redact::foreign(&redact::url_text(address))),
+                reason: "it is not an address of a proxy".to_owned(),
+            })?;
+            made.push(proxy.no_proxy(direct.clone()));
+        }
+        Ok(made)
+    }
+}
+
+/// An address's host, with its port if that isn't the scheme's own: a folder's name in `certs.d`.
+pub(crate) fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The system's resolver, with an error that says what it is.
+struct Names;
+
+/// A name that the system's resolver does not know, or could not ask for.
+#[derive(Debug, thiserror::Error)]
+#[error("lookup {name}: {}", self.words())]
+pub(crate) struct LookupError {
+    name: String,
+    source: Option<std::io::Error>,
+}
+
+impl LookupError {
+    /// Go's words where the system's are known, else the system's.
+    fn words(&self) -> String {
+        let Some(source) = &self.source else {
+            return "no such host".to_owned();
+        };
+        let words = source.to_string();
+        match words.split_once(": ") {
+            Some((_, "Name or service not known" | "No address associated with hostname")) => {
+                "no such host".to_owned()
+            }
+            Some((_, rest)) => rest.to_lowercase(),
+            None => words,
+        }
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let looked_up = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found: Vec<SocketAddr> = match looked_up.map(Iterator::collect) {
+                Ok(found) => found,
+                Err(error) => {
+                    return Err(LookupError {
+                        name: host,
+                        source: Some(error),
+                    }
+                    .into());
+                }
+            };
+            if found.is_empty() {
+                return Err(LookupError {
+                    name: host,
+                    source: None,
+                }
+                .into());
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
