@@ -66,6 +66,11 @@ impl TlsProxy {
         self.address.to_string()
     }
 
+    /// Who signed its certificate.
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Writes into a `certs.d` what a client must know of it.
     ///
     /// # Errors

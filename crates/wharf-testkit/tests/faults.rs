@@ -1,5 +1,7 @@
 //! Every fault does what it says, and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use reqwest::{Client, Response};

@@ -1,5 +1,7 @@
 //! The test registry serves what it was given, and counts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use reqwest::{Client, Response};
 use wharf_core::Digest;
 use wharf_testkit::images::samples;
