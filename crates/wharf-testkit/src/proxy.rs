@@ -1,8 +1,8 @@
 //! TLS in front of a registry that has none.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::{io, thread};
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -78,13 +78,6 @@ impl TlsProxy {
     pub fn write_certs_d(&self, folder: &Path) -> io::Result<()> {
         let host = self.host();
         certs::write_certs_d(folder, &host, Some(&self.authority), self.clients.as_ref())
-    }
-
-    /// Serves until the process ends.
-    pub fn forever(self) -> ! {
-        loop {
-            thread::park();
-        }
     }
 }
 

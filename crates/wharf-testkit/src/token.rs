@@ -6,11 +6,12 @@
 //! as `rootcertbundle`, [`TokenService::ISSUER`] as `issuer` and [`TokenService::SERVICE`] as `service`.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -190,6 +191,30 @@ impl TokenService {
                 (StatusCode::UNAUTHORIZED, json_type(), body).into_response()
             }
         }
+    }
+
+    /// Serves it on a listener of its own, for a registry that is not ours, until the process ends.
+    ///
+    /// # Panics
+    /// If this machine has no threads left.
+    pub fn serve(self: Arc<Self>, listener: std::net::TcpListener) -> ! {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime can be made");
+        runtime.block_on(async {
+            listener
+                .set_nonblocking(true)
+                .expect("a socket can be made non-blocking");
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it is a socket");
+            let router = Router::new().fallback(move |request: Request| {
+                let service = Arc::clone(&self);
+                async move { service.answer(request).await }
+            });
+            wharf_server::serve(listener, router, std::future::pending()).await;
+            unreachable!("it waits for the end of a future that has none")
+        })
     }
 
     /// Is `token` good for `action` on `repository`? Counts as a use.
