@@ -46,10 +46,6 @@ impl CheckReport {
 /// Checks the store in `root`, and repairs it if `repair` is set: also one whose database is
 /// damaged, which [`crate::Store::open`] refuses.
 #[expect(unused_variables, reason = "signatures first")]
-pub fn check(
-    root: &Path,
-    repair: bool,
-    progress: &dyn Fn(CheckProgress),
-) -> Result<CheckReport> {
+pub fn check(root: &Path, repair: bool, progress: &dyn Fn(CheckProgress)) -> Result<CheckReport> {
     todo!()
 }

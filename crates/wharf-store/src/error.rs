@@ -133,9 +133,17 @@ impl StoreError {
         if source.kind() == io::ErrorKind::StorageFull
             || source.kind() == io::ErrorKind::QuotaExceeded
         {
-            return Self::NoSpace { path, needed: 1, source };
+            return Self::NoSpace {
+                path,
+                needed: 1,
+                source,
+            };
         }
-        Self::Io { doing, path, source }
+        Self::Io {
+            doing,
+            path,
+            source,
+        }
     }
 }
 

@@ -27,6 +27,12 @@ pub mod source;
 pub mod store;
 pub mod uploads;
 
+mod blobs;
+mod durable;
+mod fail;
+mod ingest;
+mod root;
+
 pub use catalog::{Reading, Writing};
 pub use check::{CheckProgress, CheckReport, check};
 pub use collect::Collected;
@@ -42,3 +48,17 @@ pub use uploads::{UploadError, Uploads};
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A name that nobody else has made: 32 hex digits.
+fn random_id() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let source = std::io::Error::other(error.to_string());
+        StoreError::io(
+            "get random numbers from",
+            std::path::Path::new("/dev/urandom"),
+            source,
+        )
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

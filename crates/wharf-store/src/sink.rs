@@ -1,10 +1,29 @@
 //! Content that arrives.
+//!
+//! A blob's life: its lock, the rows once more (another process may just have finished), what `ingest/`
+//! holds, the missing pieces, the digest, the sync, the rename, the row. A manifest comes last: its row
+//! says that everything is here, and all that a listing shows is computed with it, in one transaction.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wharf_core::layer::Inspector;
-use wharf_core::{ContentError, Descriptor, Sink, Source, Watch};
+use wharf_core::content::read_document;
+use wharf_core::layer::{Inspector, LayerFacts};
+use wharf_core::manifest::Kind;
+use wharf_core::media_type::is_manifest;
+use wharf_core::{
+    ContentError, Descriptor, Digest, Event, ImageConfig, LayerStatus, Manifest, Sink, Source,
+    Watch,
+};
+
+use crate::catalog::{Durability, ManifestArrival};
+use crate::ingest::DigestLock;
+use crate::ingest::fetch::{Fetch, fetch, joined};
+use crate::ingest::follow::{Follow, Followed};
+use crate::ingest::partial::Partial;
+use crate::rows::ManifestKind;
+use crate::store::Inner;
+use crate::{Lease, Result, StoreError, fail};
 
 /// How content is stored.
 #[derive(Clone)]
@@ -14,33 +33,412 @@ pub struct SinkOptions {
     pub inspector: Option<Arc<dyn Inspector>>,
     /// How many ranged connections fetch one large blob.
     pub connections: usize,
+    /// Keeps an image whose config cannot be read, or doesn't fit its layers, as an artifact, instead of
+    /// refusing it: what a registry does with what is pushed to it.
+    pub lenient: bool,
 }
 
 impl Default for SinkOptions {
     fn default() -> Self {
-        Self { inspector: None, connections: 1 }
+        Self {
+            inspector: None,
+            connections: 1,
+            lenient: false,
+        }
     }
 }
 
 /// The store as a place to copy to.
 #[derive(Clone)]
-pub struct DiskSink {}
+pub struct DiskSink {
+    store: Arc<Inner>,
+    lease: Arc<Lease>,
+    options: SinkOptions,
+}
+
+/// How much of a blob is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// All that is wanted. It's leased.
+    Whole,
+    /// The file; nobody has verified it, or read it as the layer that it is.
+    Unread,
+    Absent,
+}
 
 #[async_trait]
-#[expect(unused_variables, reason = "signatures first")]
 impl Sink for DiskSink {
     fn place(&self) -> String {
-        todo!()
+        self.store.root.path.display().to_string()
     }
+
     async fn contains(&self, what: &Descriptor) -> Result<bool, ContentError> {
-        todo!()
+        if is_manifest(&what.media_type) {
+            return self.has_manifest(what).await;
+        }
+        Ok(self.presence(what).await? == Presence::Whole)
     }
+
     async fn put(
         &self,
         what: &Descriptor,
         source: Arc<dyn Source>,
         watch: Arc<dyn Watch>,
     ) -> Result<(), ContentError> {
-        todo!()
+        if is_manifest(&what.media_type) {
+            return self.put_manifest(what, source.as_ref()).await;
+        }
+        self.put_blob(what, source, watch).await
+    }
+}
+
+impl DiskSink {
+    pub(crate) fn new(store: Arc<Inner>, lease: Arc<Lease>, options: SinkOptions) -> Self {
+        Self {
+            store,
+            lease,
+            options,
+        }
+    }
+
+    /// Works with rows and files on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T, ContentError> {
+        let this = self.clone();
+        Ok(joined(tokio::task::spawn_blocking(move || work(&this))).await??)
+    }
+
+    async fn presence(&self, what: &Descriptor) -> Result<Presence, ContentError> {
+        let what = what.clone();
+        self.blocking(move |this| this.presence_now(&what)).await
+    }
+
+    fn presence_now(&self, what: &Descriptor) -> Result<Presence> {
+        let store = &self.store;
+        if store.blobs.size(&what.digest)? != Some(what.size) {
+            return Ok(Presence::Absent);
+        }
+        let unread = |facts: Option<&LayerFacts>| {
+            let inspector = self.options.inspector.as_ref();
+            facts.is_none() && inspector.is_some_and(|inspector| inspector.begin(what).is_some())
+        };
+        let row = store.catalog.read(|rows| rows.blob_row(&what.digest))?;
+        let whole =
+            row.is_some_and(|row| row.here && row.size == what.size && !unread(row.facts.as_ref()));
+        if !whole {
+            return Ok(Presence::Unread);
+        }
+        // It may be collected between the look and the lease, so both happen at once.
+        let (held, _) = store
+            .catalog
+            .write(&store.leases, Durability::Process, |rows| {
+                let here = rows.blob_row(&what.digest)?.is_some_and(|row| row.here);
+                if here {
+                    rows.hold(self.lease.token(), &what.digest)?;
+                }
+                Ok::<_, StoreError>(here)
+            })?;
+        Ok(if held {
+            Presence::Whole
+        } else {
+            Presence::Absent
+        })
+    }
+
+    async fn put_blob(
+        &self,
+        what: &Descriptor,
+        source: Arc<dyn Source>,
+        watch: Arc<dyn Watch>,
+    ) -> Result<(), ContentError> {
+        if self.presence(what).await? == Presence::Whole {
+            return Ok(());
+        }
+        let lock = Arc::new(self.store.ingest.lock(&what.digest).await?);
+        // Whoever had the lock before may have put it.
+        let presence = self.presence(what).await?;
+        if presence == Presence::Whole {
+            return Ok(());
+        }
+        let status = |status| {
+            watch.event(Event::Layer {
+                digest: what.digest.clone(),
+                status,
+            })
+        };
+        if presence == Presence::Unread {
+            status(LayerStatus::Verifying);
+            if let Some(facts) = self.read_local(what).await? {
+                self.commit(what, facts, lock).await?;
+                status(LayerStatus::Downloaded);
+                return Ok(());
+            }
+        }
+        let (facts, partial) = self.fetch(what, source, &watch, &lock).await?;
+        let (digest, ingest) = (what.digest.clone(), self.store.ingest.clone());
+        self.blocking(move |this| {
+            let (file, path) = partial.file();
+            this.store.blobs.publish(file, path, &digest)?;
+            ingest.discard(&digest).map(drop)
+        })
+        .await?;
+        self.commit(what, facts, lock).await?;
+        status(LayerStatus::Downloaded);
+        Ok(())
+    }
+
+    /// Fetches a blob into `ingest/`, and verifies it there.
+    async fn fetch(
+        &self,
+        what: &Descriptor,
+        source: Arc<dyn Source>,
+        watch: &Arc<dyn Watch>,
+        lock: &Arc<DigestLock>,
+    ) -> Result<(Option<LayerFacts>, Arc<Partial>), ContentError> {
+        loop {
+            let (of, held) = (what.clone(), Arc::clone(lock));
+            let partial = self
+                .blocking(move |this| {
+                    Partial::open(&this.store.ingest, held, &of.digest, of.size).map(Arc::new)
+                })
+                .await?;
+            let reused = partial.done() > 0;
+            let job = Fetch {
+                what: what.clone(),
+                source: Arc::clone(&source),
+                watch: Arc::clone(watch),
+                partial: Arc::clone(&partial),
+                connections: self.options.connections,
+                reported: std::sync::Mutex::default(),
+            };
+            let fetched = fetch(job, self.inspect(what)).await;
+            let result = match fetched {
+                // Bytes of an earlier attempt may be to blame: a power loss can leave such.
+                Ok(followed) if followed.digest != what.digest && reused => None,
+                Ok(followed) => Some(judge(what, followed, || source.place())),
+                Err(error @ ContentError::Size { .. }) => Some(Err(error)),
+                Err(error) => return Err(error),
+            };
+            if let Some(Ok(facts)) = result {
+                return Ok((facts, partial));
+            }
+            let digest = what.digest.clone();
+            self.blocking(move |this| this.store.ingest.discard(&digest))
+                .await?;
+            if let Some(result) = result {
+                result?;
+            }
+        }
+    }
+
+    fn inspect(&self, what: &Descriptor) -> Option<Box<dyn wharf_core::layer::Inspect>> {
+        self.options
+            .inspector
+            .as_ref()
+            .and_then(|inspector| inspector.begin(what))
+    }
+
+    /// Verifies a file that is in place already; `None` if it's not what its name says.
+    async fn read_local(
+        &self,
+        what: &Descriptor,
+    ) -> Result<Option<Option<LayerFacts>>, ContentError> {
+        let (what, inspect) = (what.clone(), self.inspect(what));
+        let place = self.place();
+        self.blocking(move |this| {
+            let Some((file, size)) = this.store.blobs.open(&what.digest)? else {
+                return Ok(None);
+            };
+            let path = std::path::Path::new(what.digest.as_str());
+            let follow = Follow {
+                file: &file,
+                path,
+                algorithm: what.digest.algorithm(),
+                size,
+            };
+            let followed = follow.all(inspect)?;
+            if followed.digest != what.digest {
+                return Ok(None);
+            }
+            Ok(Some(judge(&what, followed, || place)?))
+        })
+        .await
+    }
+
+    /// Says that a blob is here, and leases it.
+    async fn commit(
+        &self,
+        what: &Descriptor,
+        facts: Option<LayerFacts>,
+        lock: Arc<DigestLock>,
+    ) -> Result<(), ContentError> {
+        let what = what.clone();
+        self.blocking(move |this| {
+            let store = &this.store;
+            store
+                .catalog
+                .write(&store.leases, Durability::Full, |rows| {
+                    rows.arrive(&what.digest, what.size, facts.as_ref())?;
+                    rows.hold(this.lease.token(), &what.digest)
+                })?;
+            fail::point("blob-committed");
+            drop(lock);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn has_manifest(&self, what: &Descriptor) -> Result<bool, ContentError> {
+        let (digest, size) = (what.digest.clone(), what.size);
+        self.blocking(move |this| {
+            let store = &this.store;
+            let file_here = store.blobs.size(&digest)? == Some(size);
+            if !file_here || !store.catalog.read(|rows| rows.is_whole(&digest))? {
+                return Ok(false);
+            }
+            let (held, _) = store
+                .catalog
+                .write(&store.leases, Durability::Process, |rows| {
+                    let here = rows.is_whole(&digest)?;
+                    if here {
+                        rows.hold(this.lease.token(), &digest)?;
+                    }
+                    Ok::<_, StoreError>(here)
+                })?;
+            Ok(held)
+        })
+        .await
+    }
+
+    async fn put_manifest(
+        &self,
+        what: &Descriptor,
+        source: &dyn Source,
+    ) -> Result<(), ContentError> {
+        let place = source.place();
+        let raw = read_document(source, what).await?;
+        let parsed = Manifest::parse(&what.media_type, raw);
+        let manifest = parsed.map_err(|source| ContentError::Document {
+            what: what.digest.clone(),
+            place: place.clone(),
+            source: source.into(),
+        })?;
+        let lock = Arc::new(self.store.ingest.lock(&what.digest).await?);
+        self.blocking(move |this| this.put_manifest_now(&manifest, &place, &lock))
+            .await
+    }
+
+    fn put_manifest_now(
+        &self,
+        manifest: &Manifest,
+        place: &str,
+        lock: &Arc<DigestLock>,
+    ) -> Result<()> {
+        let (store, digest) = (&self.store, &manifest.descriptor.digest);
+        let config = match &manifest.kind {
+            Kind::Image(parts) => self.config(digest, &parts.config, parts.layers.len(), place)?,
+            _ => None,
+        };
+        let kind = match (&manifest.kind, &config) {
+            (Kind::Index(_), _) => ManifestKind::Index,
+            (_, Some(_)) => ManifestKind::Image,
+            _ => ManifestKind::Artifact,
+        };
+        let arrival = ManifestArrival {
+            manifest,
+            config: config.as_ref(),
+            place,
+        };
+        let row = store.catalog.read(|rows| {
+            let row = rows.manifest(digest)?.filter(|row| row.kind == kind);
+            Ok::<_, StoreError>(row.is_some() && rows.is_whole(digest)?)
+        })?;
+        let file_here = store.blobs.size(digest)? == Some(manifest.descriptor.size);
+        if !file_here || !row {
+            self.write_document(manifest, lock)?;
+        }
+        let durability = if row {
+            Durability::Process
+        } else {
+            Durability::Full
+        };
+        store.catalog.write(&store.leases, durability, |rows| {
+            if !row || !rows.is_whole(digest)? {
+                rows.arrive_manifest(&arrival)?;
+            }
+            rows.hold(self.lease.token(), digest)
+        })?;
+        fail::point("manifest-committed");
+        Ok(())
+    }
+
+    /// Writes a document's file. The caller holds its lock.
+    fn write_document(&self, manifest: &Manifest, lock: &Arc<DigestLock>) -> Result<()> {
+        let (store, what) = (&self.store, &manifest.descriptor);
+        store.ingest.discard(&what.digest)?;
+        let partial = Partial::open(&store.ingest, Arc::clone(lock), &what.digest, what.size)?;
+        partial.write_document(&manifest.raw)?;
+        let (file, path) = partial.file();
+        store.blobs.publish(file, path, &what.digest)?;
+        store.ingest.discard(&what.digest).map(drop)
+    }
+
+    /// Reads an image's config; `None` if it's none and that's to be borne.
+    fn config(
+        &self,
+        parent: &Digest,
+        what: &Descriptor,
+        layers: usize,
+        place: &str,
+    ) -> Result<Option<ImageConfig>> {
+        let found = self.store.open_blob(&what.digest)?;
+        let missing = || StoreError::MissingChild {
+            parent: parent.clone(),
+            child: what.digest.clone(),
+        };
+        let blob = found.ok_or_else(missing)?;
+        let read = self
+            .store
+            .read_document(&what.digest, &blob)
+            .and_then(|raw| {
+                ImageConfig::parse(raw).map_err(|source| {
+                    StoreError::Content(ContentError::Document {
+                        what: what.digest.clone(),
+                        place: place.to_owned(),
+                        source: source.into(),
+                    })
+                })
+            });
+        if !self.options.lenient {
+            return read.map(Some);
+        }
+        Ok(read
+            .ok()
+            .filter(|config| config.fields.rootfs.diff_ids.len() == layers))
+    }
+}
+
+/// Decides on what was read.
+fn judge(
+    what: &Descriptor,
+    followed: Followed,
+    place: impl FnOnce() -> String,
+) -> Result<Option<LayerFacts>, ContentError> {
+    if followed.digest != what.digest {
+        return Err(ContentError::Mismatch {
+            expected: what.digest.clone(),
+            actual: followed.digest,
+            place: place(),
+        });
+    }
+    match followed.layer {
+        Some(Err(source)) => Err(ContentError::Layer {
+            layer: what.digest.clone(),
+            source,
+        }),
+        Some(Ok(facts)) => Ok(Some(facts)),
+        None => Ok(None),
     }
 }

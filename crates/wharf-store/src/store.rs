@@ -1,79 +1,205 @@
 //! Opening the folder, reading and writing rows.
+//!
+//! `ROOT/` (0700) with `wharf.db`, `blobs/`, `ingest/` and, after a repair, `damaged/`.
+//! Opening is part of every command's start: it makes nothing that is there already, and no thread.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_core::Digest;
+use wharf_core::content::{DOCUMENT_MAX, digest_like};
 use wharf_core::layer::LayerFacts;
 
-use crate::collect::Collected;
+use crate::blobs::Blobs;
+use crate::catalog::{Catalog, DATABASE, Durability};
+use crate::collect::{self, Collected};
+use crate::durable::create_directory;
+use crate::ingest::Ingest;
+use crate::lease::LeaseFiles;
+use crate::root::Root;
 use crate::rows::Freed;
 use crate::sink::{DiskSink, SinkOptions};
 use crate::source::{BlobFile, DiskSource};
 use crate::uploads::Uploads;
-use crate::{Lease, Reading, Result, StoreError, Writing};
+use crate::{Lease, Reading, Result, StoreError, Writing, fail};
 
 /// The store in one folder. Cloning is cheap; all clones are the same store.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
 
-#[expect(unused_variables, reason = "signatures first")]
+/// What all handles of a store share.
+pub(crate) struct Inner {
+    pub(crate) root: Root,
+    pub(crate) catalog: Catalog,
+    pub(crate) blobs: Blobs,
+    pub(crate) ingest: Ingest,
+    pub(crate) leases: LeaseFiles,
+}
+
 impl Store {
     /// Opens the store in `root`, and makes it if it isn't there.
+    ///
+    /// Refuses a folder that is a symbolic link or another user's, and makes it private.
     pub fn open(root: &Path) -> Result<Self> {
-        todo!()
+        let root = Root::open(root)?;
+        root.share()?;
+        Self::in_folder(root)
     }
+
+    pub(crate) fn in_folder(root: Root) -> Result<Self> {
+        let path = root.path.clone();
+        if !path.join(DATABASE).exists() {
+            for folder in ["blobs", "ingest"] {
+                create_directory(&path.join(folder), &path)?;
+            }
+        }
+        let inner = Inner {
+            catalog: Catalog::open(&path)?,
+            blobs: Blobs::new(&path),
+            ingest: Ingest::new(&path),
+            leases: LeaseFiles {
+                folder: path.join("ingest"),
+            },
+            root,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
     /// The store's folder, for messages.
     pub fn root(&self) -> &Path {
-        todo!()
+        &self.inner.root.path
     }
+
     /// Starts an operation: what it puts or finds here isn't collected while the lease lives.
     pub fn lease(&self) -> Result<Lease> {
-        todo!()
+        Lease::begin(Arc::clone(&self.inner))
     }
+
     /// A place to copy to.
     pub fn sink(&self, lease: Arc<Lease>, options: SinkOptions) -> DiskSink {
-        todo!()
+        DiskSink::new(Arc::clone(&self.inner), lease, options)
     }
+
     /// A place to copy from.
     pub fn source(&self) -> DiskSource {
-        todo!()
+        DiskSource::new(Arc::clone(&self.inner))
     }
+
+    /// Content that arrives piece by piece, under an ID.
+    pub fn uploads(&self) -> Uploads {
+        Uploads::new(Arc::clone(&self.inner))
+    }
+
     /// Reads rows, all of one moment.
     pub fn read<T, E: From<StoreError>>(
         &self,
         read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        todo!()
+        self.inner.catalog.read(read)
     }
+
     /// Changes rows, all or nothing; durable on return. Blobs that nothing refers to any more are
     /// gone on return too, unless a lease holds them.
     pub fn write<T, E: From<StoreError>>(
         &self,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<(T, Freed), E> {
-        todo!()
+        let inner = &self.inner;
+        let (value, gone) = inner
+            .catalog
+            .write(&inner.leases, Durability::Full, write)?;
+        fail::point("rows-removed");
+        Ok((value, inner.unlink(&gone)))
     }
-    /// Opens a blob.
+
+    /// Opens a blob; `None` if it isn't here.
     pub fn blob(&self, digest: &Digest) -> Result<Option<BlobFile>> {
-        todo!()
+        self.inner.open_blob(digest)
     }
-    /// Reads a manifest or a config whole, and verifies it.
+
+    /// Reads a manifest or a config whole, and verifies it; `None` if it isn't here.
     pub fn document(&self, digest: &Digest) -> Result<Option<Bytes>> {
-        todo!()
+        match self.blob(digest)? {
+            Some(blob) => self.inner.read_document(digest, &blob).map(Some),
+            None => Ok(None),
+        }
     }
+
     /// Records what was learned of a layer that was stored unread, and computes the sizes of the
     /// images that have it again.
     pub fn set_layer_facts(&self, blob: &Digest, facts: &LayerFacts) -> Result<()> {
-        todo!()
+        self.write(|rows| rows.set_facts(blob, facts)).map(drop)
     }
-    /// Frees what nothing refers to, in the whole store.
+
+    /// Frees what nothing refers to, in the whole store: blobs, unfinished downloads, leases of
+    /// processes that have ended.
     pub fn collect(&self) -> Result<Collected> {
-        todo!()
+        collect::collect(&self.inner)
     }
-    /// Content that arrives piece by piece, under an ID.
-    pub fn uploads(&self) -> Uploads {
-        todo!()
+}
+
+impl Inner {
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<BlobFile>> {
+        let size = self.catalog.read(|rows| rows.blob_size(digest))?;
+        let Some(size) = size else { return Ok(None) };
+        match self.blobs.open(digest)? {
+            Some((file, actual)) if actual == size => Ok(Some(BlobFile { size, file })),
+            _ => Err(StoreError::Damaged(digest.clone())),
+        }
+    }
+
+    pub(crate) fn read_document(&self, digest: &Digest, blob: &BlobFile) -> Result<Bytes> {
+        if blob.size > DOCUMENT_MAX {
+            return Err(StoreError::Content(wharf_core::ContentError::TooLarge {
+                what: digest.to_string(),
+                size: blob.size,
+                place: self.root.path.display().to_string(),
+            }));
+        }
+        let mut bytes = vec![0; usize::try_from(blob.size).unwrap_or_default()];
+        std::os::unix::fs::FileExt::read_exact_at(&blob.file, &mut bytes, 0)
+            .map_err(|source| StoreError::io("read", Path::new(digest.as_str()), source))?;
+        if digest_like(digest, &bytes) != *digest {
+            return Err(StoreError::Damaged(digest.clone()));
+        }
+        Ok(bytes.into())
+    }
+
+    /// Removes the files of blobs whose rows are gone.
+    ///
+    /// Somebody may be fetching the same blob again: whoever puts a blob holds its lock from before
+    /// the look at the rows until the row is there. So the file goes only under that lock, and only if
+    /// there is still no row. What is left out here is found by a collection.
+    pub(crate) fn unlink(&self, gone: &[(Digest, u64)]) -> Freed {
+        let mut freed = Freed::default();
+        for (digest, size) in gone {
+            match self.unlink_one(digest) {
+                Ok(true) => {
+                    freed.blobs += 1;
+                    freed.bytes += size;
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%digest, %error, "a blob is left for the next collection");
+                }
+            }
+        }
+        freed
+    }
+
+    /// Removes one file without a row, if nobody is working on it. Was it there?
+    pub(crate) fn unlink_one(&self, digest: &Digest) -> Result<bool> {
+        let Some(_lock) = self.ingest.try_lock(digest)? else {
+            return Ok(false);
+        };
+        if self.catalog.read(|rows| rows.blob_row(digest))?.is_some() {
+            return Ok(false);
+        }
+        self.blobs.remove(digest)
     }
 }

@@ -1,22 +1,82 @@
 //! The catalog: the rows.
+//!
+//! `ROOT/wharf.db`: SQLite in WAL mode, one row for each name, image, manifest and blob. Reading and
+//! writing are transactions: a [`Reading`] sees one moment, a [`Writing`] happens whole or not at
+//! all, and is durable once it is over. Several processes share the file; a writer takes its lock at the
+//! start (`BEGIN IMMEDIATE`), since a reader that becomes a writer may be refused at once.
+//!
+//! | module | rows |
+//! |---|---|
+//! | `schema` | the tables, and their versions |
+//! | `names` | names, repo digests |
+//! | `images` | images, layers, listings |
+//! | `contents` | blobs and manifests, as they arrive |
+//! | `registry` | the registry server's links, tags and referrers |
+//! | `holds` | what holds what, and the removal of what nothing holds |
+//! | `leases` | what operations in progress need |
+
+mod contents;
+mod holds;
+mod images;
+mod leases;
+mod names;
+mod registry;
+mod schema;
 
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use wharf_core::layer::LayerFacts;
-use wharf_core::{Descriptor, Digest, Reference};
+use rusqlite::config::DbConfig;
+use rusqlite::types::{FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
+use wharf_core::Digest;
 
-use crate::rows::{ImageRow, LayerRow, LinkKind, Listed, ManifestRow, Name};
+use crate::lease::LeaseFiles;
 use crate::{Result, StoreError};
+
+pub(crate) use contents::ManifestArrival;
+
+/// The database's file.
+pub(crate) const DATABASE: &str = "wharf.db";
+/// Bounds the wait for another process's write. Writes take milliseconds; a collection of a large
+/// store takes seconds.
+const BUSY_MAX: Duration = Duration::from_secs(30);
+/// Bounds the log that the next process has to read again, in pages of 4 KiB. Reading these takes
+/// 0.2 ms; folding them into the database takes two syncs, once in some thirty writes.
+const LOG_PAGES: u32 = 128;
+/// Bounds the connections that are kept for the next reader. More are opened as needed.
+const IDLE_MAX: usize = 8;
+
+/// How safe a write is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It outlives a power loss.
+    Full,
+    /// It outlives the process: enough for leases, which die with the process anyway.
+    Process,
+}
+
+/// The rows, and the connections to them.
+pub(crate) struct Catalog {
+    root: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
 
 /// One read transaction: everything that it says is of one moment.
 pub struct Reading<'a> {
-    _rows: std::marker::PhantomData<&'a ()>,
+    rows: &'a Connection,
 }
 
 /// One write transaction. It reads as well.
 pub struct Writing<'a> {
     reading: Reading<'a>,
+    leases: &'a LeaseFiles,
+    /// Blobs that may have lost what held them: looked at before the transaction ends.
+    loose: Vec<i64>,
+    now: Timestamp,
 }
 
 impl<'a> Deref for Writing<'a> {
@@ -27,128 +87,160 @@ impl<'a> Deref for Writing<'a> {
     }
 }
 
-#[expect(unused_variables, reason = "signatures first")]
-impl Reading<'_> {
-    /// What a name points to. `reference` has a tag.
-    pub fn name(&self, reference: &Reference) -> Result<Option<Name>> {
-        todo!()
+impl Catalog {
+    /// Opens the database, and makes it or brings it up to date where that is needed.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let catalog = Self {
+            root: root.to_owned(),
+            idle: Mutex::default(),
+        };
+        let mut connection = catalog.connect()?;
+        schema::migrate(&mut connection, root)?;
+        catalog.give_back(connection);
+        Ok(catalog)
     }
-    /// The names of an image, sorted.
-    pub fn names_of(&self, image: &Digest) -> Result<Vec<Name>> {
-        todo!()
+
+    /// Runs `read` in one read transaction.
+    pub(crate) fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.take()?;
+        let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)
+            .map_err(store)?;
+        let result = read(&Reading { rows: &transaction });
+        transaction.finish().map_err(store)?;
+        self.give_back(connection);
+        result
     }
-    /// The names with digests of an image, sorted.
-    pub fn repo_digests_of(&self, image: &Digest) -> Result<Vec<Reference>> {
-        todo!()
+
+    /// Runs `write` in one write transaction; returns also which blobs nothing holds any more: their
+    /// rows are gone, and their files are the caller's to remove.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &self,
+        leases: &LeaseFiles,
+        durability: Durability,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
+    ) -> Result<(T, Vec<(Digest, u64)>), E> {
+        let connection = self.take()?;
+        let level = if durability == Durability::Full {
+            "FULL"
+        } else {
+            "NORMAL"
+        };
+        connection
+            .pragma_update(None, "synchronous", level)
+            .map_err(store)?;
+        let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
+            .map_err(store)?;
+        let mut writing = Writing {
+            reading: Reading { rows: &transaction },
+            leases,
+            loose: Vec::new(),
+            now: Timestamp::now(),
+        };
+        let value = write(&mut writing)?;
+        let gone = writing.release()?;
+        transaction.commit().map_err(store)?;
+        self.give_back(connection);
+        Ok((value, gone))
     }
-    /// The image that a name with a digest points to. `reference` has a digest; its tag is ignored.
-    pub fn repo_digest(&self, reference: &Reference) -> Result<Option<Digest>> {
-        todo!()
+
+    fn take(&self) -> Result<Connection> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        idle.map_or_else(|| self.connect(), Ok)
     }
-    /// One image, by its whole ID.
-    pub fn image(&self, id: &Digest) -> Result<Option<ImageRow>> {
-        todo!()
+
+    /// Keeps a connection for the next one. One that failed is closed instead, by being dropped.
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
     }
-    /// Every image that is kept, with its names.
-    pub fn images(&self) -> Result<Vec<Listed>> {
-        todo!()
-    }
-    /// The kept images whose ID starts with these hex digits; at most two, enough to see that it's
-    /// ambiguous.
-    pub fn find_images(&self, hex_prefix: &str) -> Result<Vec<Digest>> {
-        todo!()
-    }
-    /// The kept images that a manifest's or an index's digest leads to.
-    pub fn find_manifest(&self, digest: &Digest) -> Result<Vec<Digest>> {
-        todo!()
-    }
-    /// A manifest that is here.
-    pub fn manifest(&self, digest: &Digest) -> Result<Option<ManifestRow>> {
-        todo!()
-    }
-    /// An image's layers, the base first.
-    pub fn layers(&self, image: &Digest) -> Result<Vec<LayerRow>> {
-        todo!()
-    }
-    /// The layers that no other kept image has, the base first.
-    pub fn own_layers(&self, image: &Digest) -> Result<Vec<LayerRow>> {
-        todo!()
-    }
-    /// What is known of a layer, by its blob.
-    pub fn layer_facts(&self, blob: &Digest) -> Result<Option<LayerFacts>> {
-        todo!()
-    }
-    /// A blob's size, if it's here.
-    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
-        todo!()
-    }
-    /// Does the repository link to the digest as this kind?
-    pub fn is_linked(&self, repository: &str, digest: &Digest, kind: LinkKind) -> Result<bool> {
-        todo!()
-    }
-    /// Some repository's tags after `after`, sorted, at most `limit`.
-    pub fn tags(&self, repository: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        todo!()
-    }
-    /// The repositories (those with names or links) after `after`, sorted, at most `limit`.
-    pub fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        todo!()
-    }
-    /// The manifests that the repository links to and that are about `subject`, with their artifact
-    /// types and annotations.
-    pub fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>> {
-        todo!()
+
+    fn connect(&self) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
+        connection.busy_timeout(BUSY_MAX)?;
+        // Folding the log into the database on every close would cost each command two syncs.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+        Ok(connection)
     }
 }
 
-#[expect(unused_variables, reason = "signatures first")]
-impl Writing<'_> {
-    /// Points a name (with a tag) to a manifest that is here and, for an image, to the image.
-    /// The image is kept from now on. Returns what the name pointed to before.
-    pub fn set_name(
-        &mut self,
-        reference: &Reference,
-        target: &Digest,
-        image: Option<&Digest>,
-    ) -> Result<Option<Name>> {
-        todo!()
+fn store(error: rusqlite::Error) -> StoreError {
+    error.into()
+}
+
+#[doc(hidden)]
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let detail = error.to_string();
+        if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+        ) {
+            return Self::Corrupt {
+                detail: "a row has impossible content".into(),
+            };
+        }
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt { detail },
+            Some(ErrorCode::DatabaseBusy) => Self::Busy {
+                seconds: BUSY_MAX.as_secs(),
+            },
+            Some(ErrorCode::DiskFull) => Self::io(
+                "write to",
+                Path::new(DATABASE),
+                std::io::Error::from(std::io::ErrorKind::StorageFull),
+            ),
+            _ => Self::Database { detail },
+        }
     }
-    /// Removes a name (with a tag). The image stays, without it.
-    pub fn remove_name(&mut self, reference: &Reference) -> Result<Option<Name>> {
-        todo!()
+}
+
+/// Reads a column that holds something with a grammar of its own. What does not follow it was not
+/// written by us.
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let value = row.get_ref(column)?;
+    text(value)
+        .and_then(|text| {
+            text.parse()
+                .map_err(|error| FromSqlError::Other(Box::new(error)))
+        })
+        .map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
+        })
+}
+
+/// The same, for a column that may be empty.
+fn parsed_option<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => parsed(row, column).map(Some),
     }
-    /// Says that a name was used now.
-    pub fn mark_used(&mut self, reference: &Reference) -> Result<()> {
-        todo!()
-    }
-    /// Says that `reference` (with a digest, its tag ignored) is how a registry names the image.
-    /// The image is kept from now on.
-    pub fn set_repo_digest(&mut self, reference: &Reference, image: &Digest) -> Result<()> {
-        todo!()
-    }
-    /// Forgets that. Was it known?
-    pub fn remove_repo_digest(&mut self, reference: &Reference) -> Result<bool> {
-        todo!()
-    }
-    /// Keeps an image that has no name yet, so that it's listed and not collected.
-    pub fn keep_image(&mut self, id: &Digest) -> Result<()> {
-        todo!()
-    }
-    /// Removes an image, with the names and repo digests that it has left. Its blobs go when the
-    /// transaction commits, unless something else needs them. Was it here?
-    pub fn remove_image(&mut self, id: &Digest) -> Result<bool> {
-        todo!()
-    }
-    /// Links a repository of the registry server to content that is here.
-    pub fn link(&mut self, repository: &str, digest: &Digest, kind: LinkKind) -> Result<()> {
-        todo!()
-    }
-    /// Removes a link; what nothing else holds goes. Was it there?
-    pub fn unlink(&mut self, repository: &str, digest: &Digest, kind: LinkKind) -> Result<bool> {
-        todo!()
-    }
-    /// Removes every tag of the repository that points to `target`.
-    pub fn untag_all(&mut self, repository: &str, target: &Digest) -> Result<Vec<String>> {
-        todo!()
-    }
+}
+
+fn text(value: ValueRef<'_>) -> FromSqlResult<&str> {
+    value.as_str()
+}
+
+/// Reads a point in time.
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let micros: Option<i64> = row.get(column)?;
+    Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
 }

@@ -1,0 +1,153 @@
+//! The blob directory: the bytes.
+//!
+//! `blobs/sha256/xx/<hex>`: complete, verified, read-only, named by content; `xx` are the first two hex
+//! digits, so that no folder grows large.
+//! Invariant: a file under `blobs/` is complete and matches its name. Order: the bytes are verified in
+//! `ingest/`, synced, renamed; then the folder is synced, and only then does a row say "here".
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use wharf_core::Digest;
+
+use crate::durable::{create_directory, remove, rename};
+use crate::{Result, StoreError, fail};
+
+/// Nobody writes to a blob again.
+const READ_ONLY: u32 = 0o444;
+
+/// The folders with content: complete under `blobs/`, set aside under `damaged/`.
+#[derive(Clone, Debug)]
+pub(crate) struct Blobs {
+    root: PathBuf,
+}
+
+impl Blobs {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.folder()
+            .join(digest.algorithm().as_str())
+            .join(&hex[..2])
+            .join(hex)
+    }
+
+    /// Opens a blob; `None` if there is no file.
+    pub(crate) fn open(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
+        let path = self.path(digest);
+        let opened = File::open(&path).and_then(|file| {
+            let size = file.metadata()?.len();
+            Ok((file, size))
+        });
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::io("open", &path, source)),
+        }
+    }
+
+    /// The length of a blob's file, in bytes; `None` if there is no file.
+    pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let path = self.path(digest);
+        match fs::metadata(&path) {
+            Ok(about) => Ok(Some(about.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::io("look at", &path, source)),
+        }
+    }
+
+    /// Puts verified bytes in place, durably. `file` is open on `from`.
+    pub(crate) fn publish(&self, file: &File, from: &Path, digest: &Digest) -> Result<()> {
+        let to = self.path(digest);
+        let error = |doing, source| StoreError::io(doing, from, source);
+        file.set_permissions(Permissions::from_mode(READ_ONLY))
+            .map_err(|source| error("make read-only", source))?;
+        file.sync_all().map_err(|source| error("sync", source))?;
+        fail::point("blob-synced");
+        if let Some(folder) = to.parent() {
+            if !folder.is_dir() {
+                create_directory(folder, &self.root)?;
+            }
+        }
+        rename(from, &to)?;
+        fail::point("blob-renamed");
+        Ok(())
+    }
+
+    /// Removes a blob's file. Was it there?
+    pub(crate) fn remove(&self, digest: &Digest) -> Result<bool> {
+        remove(&self.path(digest))
+    }
+
+    /// Moves a blob's file out of the way, for whoever wants to look at it.
+    pub(crate) fn set_aside(&self, digest: &Digest) -> Result<()> {
+        let folder = self.root.join("damaged");
+        create_directory(&folder, &self.root)?;
+        let to = folder.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
+        rename(&self.path(digest), &to)
+    }
+
+    /// Calls `take` for every file: with its digest, or with its path if the name is none.
+    pub(crate) fn each(
+        &self,
+        take: &mut dyn FnMut(std::result::Result<Digest, PathBuf>) -> Result<()>,
+    ) -> Result<()> {
+        for algorithm in entries(&self.folder())? {
+            let name = file_name(&algorithm);
+            for shard in entries(&algorithm)? {
+                for path in entries(&shard)? {
+                    let digest = format!("{name}:{}", file_name(&path))
+                        .parse::<Digest>()
+                        .ok();
+                    // A file in a wrong folder would be looked for elsewhere.
+                    take(
+                        digest
+                            .filter(|digest| self.path(digest) == path)
+                            .ok_or(path),
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is in a folder, sorted; nothing if it's no folder or isn't there.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let error = |source| StoreError::io("list", folder, source);
+    let listing = match fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(source)
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(source) => return Err(error(source)),
+    };
+    let mut all = listing
+        .map(|entry| Ok(entry.map_err(error)?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    all.sort();
+    Ok(all)
+}
+
+/// A file's own name. What is no text is none of ours, and matches nothing.
+pub(crate) fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}

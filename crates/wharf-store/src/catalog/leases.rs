@@ -1,0 +1,67 @@
+//! Rows of leases: what an operation in progress needs is not collected.
+
+use rusqlite::params;
+use wharf_core::Digest;
+
+use super::Writing;
+use crate::Result;
+use crate::lease::EXPIRES_AFTER;
+
+impl Writing<'_> {
+    /// Holds content for the owner of `token`, whether it's here yet or not.
+    pub(crate) fn hold(&mut self, token: &str, digest: &Digest) -> Result<()> {
+        let expires = self.now.as_microsecond().saturating_add(EXPIRES_AFTER);
+        self.rows
+            .prepare_cached("INSERT OR REPLACE INTO leases VALUES (?1, ?2, ?3)")?
+            .execute(params![digest.as_str(), token, expires])?;
+        // Whoever still works needs what it began with, too.
+        self.rows
+            .prepare_cached("UPDATE leases SET expires = ?2 WHERE token = ?1 AND expires < ?3")?
+            .execute(params![token, expires, expires - EXPIRES_AFTER / 2])?;
+        Ok(())
+    }
+
+    /// Lets go of everything that `token` holds. What nothing else holds stays until the next
+    /// collection: a pull that broke off goes on with it.
+    pub(crate) fn let_go(&mut self, token: &str) -> Result<()> {
+        self.rows
+            .prepare_cached("DELETE FROM leases WHERE token = ?1")?
+            .execute([token])?;
+        Ok(())
+    }
+
+    /// Is the content held by somebody who is still there?
+    pub(super) fn is_leased(&self, digest: &Digest) -> Result<bool> {
+        let mut statement = self
+            .rows
+            .prepare_cached("SELECT token FROM leases WHERE digest = ?1 AND expires > ?2")?;
+        let tokens = statement
+            .query_map(params![digest.as_str(), self.now.as_microsecond()], |row| {
+                row.get::<_, String>(0)
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        Ok(tokens.iter().any(|token| self.leases.is_alive(token)))
+    }
+
+    /// Removes the leases of whoever has ended, and those that have expired. Returns how many
+    /// operations they belonged to.
+    pub(crate) fn bury_leases(&mut self) -> Result<u64> {
+        let mut statement = self
+            .rows
+            .prepare("SELECT token, max(expires) FROM leases GROUP BY token")?;
+        let all = statement
+            .query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        let mut buried = 0;
+        for (token, expires) in all {
+            if expires <= self.now.as_microsecond() || !self.leases.is_alive(&token) {
+                self.let_go(&token)?;
+                buried += 1;
+            }
+        }
+        Ok(buried)
+    }
+}

@@ -1,0 +1,172 @@
+//! Names and repo digests: one indexed row each, so that the cost of a name does not grow with the
+//! number of names.
+
+use rusqlite::{OptionalExtension as _, Row, params};
+use wharf_core::{Digest, Reference};
+
+use super::{Reading, Writing, parsed, parsed_option, time};
+use crate::rows::Name;
+use crate::{Result, StoreError};
+
+const NAME: &str = "SELECT n.repository, n.tag, t.digest, i.digest, n.updated, n.used \
+                    FROM names n JOIN blobs t ON t.id = n.target LEFT JOIN blobs i ON i.id = n.image";
+
+impl Reading<'_> {
+    /// What a name points to. `reference` has a tag.
+    pub fn name(&self, reference: &Reference) -> Result<Option<Name>> {
+        let tag = tag_of(reference)?;
+        let sql = format!("{NAME} WHERE n.repository = ?1 AND n.tag = ?2");
+        let mut statement = self.rows.prepare_cached(&sql)?;
+        Ok(statement
+            .query_row(params![reference.repository(), tag], read_name)
+            .optional()?)
+    }
+
+    /// The names of an image, sorted by repository and tag.
+    pub fn names_of(&self, image: &Digest) -> Result<Vec<Name>> {
+        let sql = format!(
+            "{NAME} WHERE n.image = (SELECT id FROM blobs WHERE digest = ?1) \
+             ORDER BY n.repository, n.tag"
+        );
+        let mut statement = self.rows.prepare_cached(&sql)?;
+        let names = statement.query_map([image.as_str()], read_name)?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The names with digests of an image, sorted by repository and digest.
+    pub fn repo_digests_of(&self, image: &Digest) -> Result<Vec<Reference>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT repository, digest FROM repo_digests \
+             WHERE image = (SELECT id FROM blobs WHERE digest = ?1) ORDER BY repository, digest",
+        )?;
+        let all = statement.query_map([image.as_str()], |row| {
+            let repository: Reference = parsed(row, 0)?;
+            Ok(repository.with_digest(parsed(row, 1)?))
+        })?;
+        Ok(all.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The image that a name with a digest points to. `reference` has a digest; its tag is ignored.
+    pub fn repo_digest(&self, reference: &Reference) -> Result<Option<Digest>> {
+        let digest = digest_of(reference)?;
+        let mut statement = self.rows.prepare_cached(
+            "SELECT b.digest FROM repo_digests r JOIN blobs b ON b.id = r.image \
+             WHERE r.repository = ?1 AND r.digest = ?2",
+        )?;
+        let found = statement
+            .query_row([reference.repository().as_str(), digest.as_str()], |row| {
+                parsed(row, 0)
+            });
+        Ok(found.optional()?)
+    }
+}
+
+impl Writing<'_> {
+    /// Points a name (with a tag) to a manifest that is here and, for an image, to the image.
+    /// The image is kept from now on. Returns what the name pointed to before.
+    pub fn set_name(
+        &mut self,
+        reference: &Reference,
+        target: &Digest,
+        image: Option<&Digest>,
+    ) -> Result<Option<Name>> {
+        let tag = tag_of(reference)?;
+        let target = self.manifest_id(target)?;
+        let image = image.map(|image| self.image_id(image)).transpose()?;
+        let before = self.name(reference)?;
+        if let Some(before) = &before {
+            self.loosen(&before.target)?;
+        }
+        let now = self.now.as_microsecond();
+        self.rows
+            .prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3, ?4, ?5, ?5)")?
+            .execute(params![reference.repository(), tag, target, image, now])?;
+        if let Some(image) = image {
+            self.rows
+                .prepare_cached("UPDATE images SET kept = 1, last_tagged = ?2 WHERE id = ?1")?
+                .execute([image, now])?;
+        }
+        Ok(before)
+    }
+
+    /// Removes a name (with a tag). The image stays, without it. Returns what it pointed to.
+    pub fn remove_name(&mut self, reference: &Reference) -> Result<Option<Name>> {
+        let Some(before) = self.name(reference)? else {
+            return Ok(None);
+        };
+        self.rows
+            .prepare_cached("DELETE FROM names WHERE repository = ?1 AND tag = ?2")?
+            .execute(params![reference.repository(), tag_of(reference)?])?;
+        self.loosen(&before.target)?;
+        Ok(Some(before))
+    }
+
+    /// Says that a name was used now. A name that isn't here stays so.
+    pub fn mark_used(&mut self, reference: &Reference) -> Result<()> {
+        self.rows
+            .prepare_cached("UPDATE names SET used = ?3 WHERE repository = ?1 AND tag = ?2")?
+            .execute(params![
+                reference.repository(),
+                tag_of(reference)?,
+                self.now.as_microsecond()
+            ])?;
+        Ok(())
+    }
+
+    /// Says that `reference` (with a digest, its tag ignored) is how a registry names the image.
+    /// The image is kept from now on.
+    pub fn set_repo_digest(&mut self, reference: &Reference, image: &Digest) -> Result<()> {
+        let digest = digest_of(reference)?;
+        let image = self.image_id(image)?;
+        self.rows
+            .prepare_cached("INSERT OR REPLACE INTO repo_digests VALUES (?1, ?2, ?3)")?
+            .execute(params![reference.repository(), digest.as_str(), image])?;
+        self.keep(image)
+    }
+
+    /// Forgets that. Was it known?
+    pub fn remove_repo_digest(&mut self, reference: &Reference) -> Result<bool> {
+        let digest = digest_of(reference)?;
+        let removed = self
+            .rows
+            .prepare_cached("DELETE FROM repo_digests WHERE repository = ?1 AND digest = ?2")?
+            .execute([reference.repository().as_str(), digest.as_str()])?;
+        self.loosen(digest)?;
+        Ok(removed > 0)
+    }
+}
+
+fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
+    let repository: Reference = parsed(row, 0)?;
+    let reference = with_tag(&repository, row.get_ref(1)?.as_str()?)?;
+    Ok(Name {
+        reference,
+        target: parsed(row, 2)?,
+        image: parsed_option(row, 3)?,
+        updated: time(row, 4)?.unwrap_or_default(),
+        used: time(row, 5)?.unwrap_or_default(),
+    })
+}
+
+/// Puts a name together again. What is no tag was not written by us.
+pub(super) fn with_tag(repository: &Reference, tag: &str) -> rusqlite::Result<Reference> {
+    repository.with_tag(tag).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+fn tag_of(reference: &Reference) -> Result<&str> {
+    let error = || StoreError::Reference {
+        reference: reference.clone(),
+        expected: "a tag",
+    };
+    reference.tag().ok_or_else(error)
+}
+
+fn digest_of(reference: &Reference) -> Result<&Digest> {
+    let error = || StoreError::Reference {
+        reference: reference.clone(),
+        expected: "a digest",
+    };
+    reference.digest().ok_or_else(error)
+}

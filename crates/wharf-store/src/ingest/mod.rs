@@ -1,0 +1,140 @@
+//! Downloads in progress.
+//!
+//! `ingest/<algorithm>-<hex>.lock`     held by whoever works on that blob; the system lets go of it
+//! `ingest/<algorithm>-<hex>.data`     the bytes so far, with holes
+//! `ingest/<algorithm>-<hex>.journal`  how many bytes of each piece are written
+//!
+//! Everything here may be lost, and then is fetched again. What is left of a process that ended is
+//! gone on with by the next one that wants the same blob, or removed by a collection.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `journal` | reads and writes the journal |
+//! | `partial` | one blob's file and how far it is; pieces are claimed and written |
+//! | `fetch` | connections that fill the pieces |
+//! | `follow` | reads behind the writers, in order: digest, and what the layer says |
+
+pub(crate) mod fetch;
+pub(crate) mod follow;
+mod journal;
+pub(crate) mod partial;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wharf_core::Digest;
+
+use crate::durable::{create_directory, remove};
+use crate::{Result, StoreError};
+
+/// The pauses between two looks at a lock that somebody else holds. Polling, unlike a thread that
+/// waits in the system, ends at once when the operation is given up.
+const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// The folder of downloads in progress.
+#[derive(Clone, Debug)]
+pub(crate) struct Ingest {
+    pub(crate) folder: PathBuf,
+}
+
+/// The right to work on one blob: to put its file in place, or to remove it.
+#[derive(Debug)]
+pub(crate) struct DigestLock {
+    path: PathBuf,
+    /// Locked as long as it's open.
+    _file: File,
+}
+
+impl Ingest {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            folder: root.join("ingest"),
+        }
+    }
+
+    fn path(&self, digest: &Digest, kind: &str) -> PathBuf {
+        self.folder.join(format!(
+            "{}-{}.{kind}",
+            digest.algorithm().as_str(),
+            digest.hex()
+        ))
+    }
+
+    /// Takes the lock of a blob; `None` if somebody else has it.
+    pub(crate) fn try_lock(&self, digest: &Digest) -> Result<Option<DigestLock>> {
+        let path = self.path(digest, "lock");
+        let error = |source| StoreError::io("lock", &path, source);
+        loop {
+            let file = match File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+            {
+                Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                    create_directory(&self.folder, self.folder.parent().unwrap_or(&self.folder))?;
+                    continue;
+                }
+                other => other.map_err(error)?,
+            };
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(source)) => return Err(error(source)),
+            }
+            // Its former owner may have removed the file between our open and our lock: then another
+            // file has the name by now, and this lock keeps nobody out.
+            if is_same_file(&file, &path) {
+                return Ok(Some(DigestLock { path, _file: file }));
+            }
+        }
+    }
+
+    /// Waits for the lock of a blob.
+    pub(crate) async fn lock(&self, digest: &Digest) -> Result<DigestLock> {
+        let mut pause = LOCK_PAUSE.0;
+        loop {
+            if let Some(lock) = self.try_lock(digest)? {
+                return Ok(lock);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LOCK_PAUSE.1);
+        }
+    }
+
+    /// Removes what is here of a blob. The caller holds its lock. Returns how many bytes came free.
+    pub(crate) fn discard(&self, digest: &Digest) -> Result<u64> {
+        let data = self.path(digest, "data");
+        let size = fs::metadata(&data)
+            .map(|about| about.blocks() * 512)
+            .unwrap_or(0);
+        remove(&self.path(digest, "journal"))?;
+        remove(&data)?;
+        Ok(size)
+    }
+
+    /// Reads the digest out of the name of a file in this folder.
+    pub(crate) fn digest_of(path: &Path) -> Option<Digest> {
+        let (algorithm, hex) = path.file_stem()?.to_str()?.split_once('-')?;
+        format!("{algorithm}:{hex}").parse().ok()
+    }
+}
+
+impl Drop for DigestLock {
+    fn drop(&mut self) {
+        // First the name, then the lock: whoever locks the nameless file notices.
+        if let Err(error) = remove(&self.path) {
+            tracing::debug!(%error, "a lock file is left for the next collection");
+        }
+    }
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
