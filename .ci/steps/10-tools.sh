@@ -1,0 +1,24 @@
+# Debian's packages that the later steps use. What is here already is not touched.
+source .ci/lib.sh
+
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("$2"); }
+need docker-registry docker-registry
+need skopeo skopeo
+need zstd zstd
+need jq jq
+need python3 python3
+need unshare util-linux
+
+if ((${#packages[@]})); then
+  printf 'installing %s\n' "${packages[*]}"
+  apt-get -qq update
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" \
+    >"$SCRATCH/apt.log" 2>&1 || { cat "$SCRATCH/apt.log" >&2; fail "apt-get cannot install them"; }
+  # The package starts a registry of its own where it can; its port is the one of the scenarios.
+  if [[ ${packages[*]} == *docker-registry* ]] && command -v systemctl >/dev/null; then
+    systemctl disable --now docker-registry >/dev/null 2>&1 || true
+  fi
+fi
+docker-registry --version
+skopeo --version

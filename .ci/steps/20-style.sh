@@ -1,0 +1,11 @@
+# Formatting, lints, and the arrows between the crates.
+source .ci/lib.sh
+
+cargo fmt --all --check
+cargo clippy --quiet --workspace --all-targets -- --deny warnings
+cargo xtask arrows
+if cargo deny --version >/dev/null 2>&1; then
+  cargo deny --workspace check
+else
+  echo 'SKIPPED: cargo-deny is not installed, so deny.toml (licences, versions, sources, advisories) is not checked'
+fi

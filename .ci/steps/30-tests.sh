@@ -1,0 +1,4 @@
+# The README's second command.
+source .ci/lib.sh
+
+cargo test --quiet --workspace

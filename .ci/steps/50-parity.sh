@@ -1,0 +1,19 @@
+# What Docker prints, command by command, against docker-registry: a registry that is not ours.
+source .ci/lib.sh
+build
+
+cat >"$SCRATCH/fresh" <<'END'
+#!/bin/sh
+printf '[registry."docker.io"]\nmirrors = ["http://127.0.0.1:5000"]\n' >"$SCRATCH/config.toml"
+END
+cat >"$SCRATCH/docker" <<END
+#!/bin/sh
+WHARF_ROOT="\$SCRATCH/store" WHARF_CONFIG="\$SCRATCH/config.toml" exec "$WHARF" "\$@"
+END
+chmod +x "$SCRATCH/fresh" "$SCRATCH/docker"
+
+for port in 5000 5001; do
+  (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && fail "somebody listens on port $port, which the scenarios use"
+done
+mapfile -t scenarios < <(sed 's,.*,tests/parity/&.t,' tests/parity/passing)
+python3 tests/parity/parity check "${scenarios[@]}" --docker "$SCRATCH/docker" --fresh "$SCRATCH/fresh"
