@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_core::Digest;
 
-use crate::durable::{create_directory, remove, rename};
+use crate::durable::{create_directory, remove, rename, sync_directory};
 use crate::{Result, StoreError, fail};
 
 /// Nobody writes to a blob again.
@@ -92,10 +92,24 @@ impl Blobs {
 
     /// Moves a blob's file out of the way, for whoever wants to look at it.
     pub(crate) fn set_aside(&self, digest: &Digest) -> Result<()> {
+        let name = format!("{}-{}", digest.algorithm().as_str(), digest.hex());
+        self.move_aside(&self.path(digest), &name)
+    }
+
+    /// Moves a file out of the way that is no blob's.
+    pub(crate) fn set_file_aside(&self, path: &Path) -> Result<()> {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
+        self.move_aside(path, &name)
+    }
+
+    fn move_aside(&self, from: &Path, name: &str) -> Result<()> {
         let folder = self.root.join("damaged");
         create_directory(&folder, &self.root)?;
-        let to = folder.join(format!("{}-{}", digest.algorithm().as_str(), digest.hex()));
-        rename(&self.path(digest), &to)
+        rename(from, &folder.join(name))?;
+        from.parent().map_or(Ok(()), sync_directory)
     }
 
     /// Calls `take` for every file: with its digest, or with its path if the name is none.

@@ -350,6 +350,7 @@ impl DiskSink {
             manifest,
             config: config.as_ref(),
             place,
+            incomplete: false,
         };
         let row = store.catalog.read(|rows| {
             let row = rows.manifest(digest)?.filter(|row| row.kind == kind);

@@ -56,15 +56,8 @@ impl Store {
                 create_directory(&path.join(folder), &path)?;
             }
         }
-        let inner = Inner {
-            catalog: Catalog::open(&path)?,
-            blobs: Blobs::new(&path),
-            ingest: Ingest::new(&path),
-            leases: LeaseFiles {
-                folder: path.join("ingest"),
-            },
-            root,
-        };
+        let catalog = Catalog::open(&path)?;
+        let inner = Inner::with_catalog(root, catalog);
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -144,6 +137,18 @@ impl Store {
 }
 
 impl Inner {
+    pub(crate) fn with_catalog(root: Root, catalog: Catalog) -> Self {
+        Self {
+            blobs: Blobs::new(&root.path),
+            ingest: Ingest::new(&root.path),
+            leases: LeaseFiles {
+                folder: root.path.join("ingest"),
+            },
+            catalog,
+            root,
+        }
+    }
+
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<BlobFile>> {
         let size = self.catalog.read(|rows| rows.blob_size(digest))?;
         let Some(size) = size else { return Ok(None) };

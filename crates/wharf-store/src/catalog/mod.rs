@@ -10,11 +10,15 @@
 //! | `schema` | the tables, and their versions |
 //! | `names` | names, repo digests |
 //! | `images` | images, layers, listings |
-//! | `contents` | blobs and manifests, as they arrive |
+//! | `contents` | manifests, and whether all that they need is here |
+//! | `arrivals` | blobs and manifests, as they arrive |
 //! | `registry` | the registry server's links, tags and referrers |
 //! | `holds` | what holds what, and the removal of what nothing holds |
 //! | `leases` | what operations in progress need |
+//! | `audit` | what a check compares, and what a repair can still read |
 
+mod arrivals;
+mod audit;
 mod contents;
 mod holds;
 mod images;
@@ -37,7 +41,8 @@ use wharf_core::Digest;
 use crate::lease::LeaseFiles;
 use crate::{Result, StoreError};
 
-pub(crate) use contents::ManifestArrival;
+pub(crate) use arrivals::ManifestArrival;
+pub(crate) use audit::{Salvage, salvage};
 
 /// The database's file.
 pub(crate) const DATABASE: &str = "wharf.db";

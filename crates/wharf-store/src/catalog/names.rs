@@ -136,7 +136,7 @@ impl Writing<'_> {
     }
 }
 
-fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
+pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
     let repository: Reference = parsed(row, 0)?;
     let reference = with_tag(&repository, row.get_ref(1)?.as_str()?)?;
     Ok(Name {
