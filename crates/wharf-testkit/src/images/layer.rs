@@ -28,7 +28,7 @@ pub struct PackedLayer {
     pub diff_id: Digest,
     /// How it is packed.
     pub compression: Compression,
-    /// The sum of its regular files' sizes, in bytes.
+    /// The sum of its regular files' and symbolic links' sizes, in bytes: what Docker shows.
     pub size: u64,
 }
 
@@ -72,9 +72,10 @@ impl Layer {
         self.entry(path, tar::EntryType::Regular, 0o644, None, data)
     }
 
-    /// Adds a symbolic link.
+    /// Adds a symbolic link. It counts with the length of its target, as on a disk.
     #[must_use]
-    pub fn symlink(self, path: &str, target: &str) -> Self {
+    pub fn symlink(mut self, path: &str, target: &str) -> Self {
+        self.size += target.len() as u64;
         self.entry(path, tar::EntryType::Symlink, 0o777, Some(target), &[])
     }
 
