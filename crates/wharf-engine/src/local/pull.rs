@@ -41,8 +41,9 @@ pub(super) async fn pull(
     let sink = store.sink(
         lease,
         SinkOptions {
-            inspector: (settings.verify == Verify::Full).then(|| Arc::new(LayerInspector) as _),
+            inspector: (settings.verify == Verify::Full).then(|| Arc::new(LayerInspector::default()) as _),
             connections: CONNECTIONS_PER_BLOB,
+            ..SinkOptions::default()
         },
     );
     let choose: Choose = {
