@@ -1,0 +1,127 @@
+//! Docker with a daemon of its own: classic image store, no networks, an own data folder and socket.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+use tempfile::TempDir;
+
+use super::measure::Usage;
+use super::peers::Ground;
+use crate::process::{Running, version};
+
+/// The kernel counts processor time in these: `USER_HZ`, 100 on every Linux that runs Docker.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// A daemon that ends when this is dropped.
+pub(crate) struct Docker {
+    /// The daemon's version.
+    pub(crate) version: String,
+    socket: String,
+    daemon: Running,
+    /// Holds the socket and the log; goes after the daemon.
+    short: TempDir,
+}
+
+impl Docker {
+    /// Starts a daemon with an empty image store.
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
+        let Some(version) = version("dockerd", &["--version"]) else {
+            bail!("not in PATH")
+        };
+        ensure!(rustix::process::geteuid().is_root(), "dockerd needs root");
+        // A socket's path may have 108 bytes; the workspace's may have more.
+        let short = tempfile::Builder::new().prefix("bench-").tempdir()?;
+        let folder = folder.join("docker");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).context("cannot empty docker's folder")?;
+        }
+        fs::create_dir_all(&folder)?;
+        let socket = format!("unix://{}/docker.sock", short.path().display());
+        let mut command = Command::new("dockerd");
+        command.arg("--data-root").arg(folder.join("data"));
+        command.arg("--exec-root").arg(short.path().join("exec"));
+        command.arg("--pidfile").arg(short.path().join("pid"));
+        command.args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
+        command.args(["--feature", "containerd-snapshotter=false", "-H", &socket]);
+        let ready = || {
+            let mut ping = Command::new("docker");
+            ping.args(["-H", &socket, "version"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            ping.status().is_ok_and(|status| status.success())
+        };
+        let daemon = Running::start(&mut command, &short.path().join("log"), ready)?;
+        Ok(Self {
+            version,
+            socket,
+            daemon,
+            short,
+        })
+    }
+
+    /// A docker command that talks to this daemon.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("docker");
+        command.args(["-H", &self.socket]).args(arguments);
+        command.env("DOCKER_CONFIG", self.short.path());
+        command
+    }
+
+    /// Runs a docker command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = self.command(arguments).stdin(Stdio::null()).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "docker {} failed: {}",
+            arguments.join(" "),
+            words.trim()
+        );
+        Ok(())
+    }
+
+    /// Pulls an image that isn't here. Time and memory are the daemon's: it does the work.
+    pub(crate) fn pull(&mut self, ground: &Ground) -> anyhow::Result<Usage> {
+        self.run(&["system", "prune", "--all", "--force"])?;
+        let disk = fs::File::open(&ground.folder)?;
+        rustix::fs::syncfs(&disk)?;
+        let (start, cpu) = (Instant::now(), self.cpu()?);
+        self.run(&["pull", "--quiet", &ground.image])?;
+        rustix::fs::syncfs(&disk)?;
+        Ok(Usage {
+            wall: start.elapsed(),
+            cpu: self.cpu()? - cpu,
+            peak: self.peak()?,
+        })
+    }
+
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.daemon.id()))?;
+        // proc(5): after the name in parentheses come the state as field 3, utime to cstime as 14 to 17.
+        let fields: Vec<&str> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .collect();
+        let ticks = fields.get(11..15).context("a short /proc/PID/stat")?;
+        let ticks: u64 = ticks
+            .iter()
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    }
+
+    fn peak(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line
+            .and_then(|l| l.trim().split(' ').next())
+            .context("no VmHWM")?;
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+}

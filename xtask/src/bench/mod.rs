@@ -1,0 +1,159 @@
+//! `cargo xtask bench`: wharf and its peers side by side in one run, written to bench/RESULTS.md.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`image`] | the image, made out of the machine's own /usr |
+//! | [`registry`] | who serves it |
+//! | [`peers`], [`docker`] | who pulls it |
+//! | [`commands`] | short commands on large stores |
+//! | [`measure`] | wall time, processor time and memory of a command |
+//! | [`report`] | the tables, and which targets are met |
+
+mod commands;
+mod docker;
+mod image;
+pub(crate) mod measure;
+mod peers;
+mod registry;
+mod report;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::process::{build_wharf, workspace};
+use peers::{Contender, Ground};
+use registry::Registry;
+use report::{Pulls, Results};
+
+/// The image's size unpacked, in bytes: more than 1 GB, as promised.
+const SIZE: u64 = 1_130_000_000;
+/// The same for a quick look at whether everything works.
+const SMALL_SIZE: u64 = 40_000_000;
+/// Its layers.
+const LAYERS: usize = 7;
+/// The size of the image that has many names, where the image itself does not count.
+const NAMED_SIZE: u64 = 100_000;
+/// How often those pull that unpack; one pull of theirs takes as long as thirty of the others'.
+const UNPACKING_ROUNDS: usize = 2;
+
+/// How to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How often each one pulls
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// How often each short command runs
+    #[arg(long, default_value_t = 60)]
+    runs: usize,
+    /// A small image, two rounds, the report to stdout: does everything work?
+    #[arg(long)]
+    quick: bool,
+    /// Measure this wharf instead of building one
+    #[arg(long)]
+    wharf: Option<PathBuf>,
+}
+
+/// Measures everything, and writes the report.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let work = workspace().join("bench/work");
+    fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
+    let wharf = options.wharf.clone().map_or_else(build_wharf, Ok)?;
+    let (size, folder) = if options.quick {
+        (SMALL_SIZE, "small")
+    } else {
+        (SIZE, "large")
+    };
+    println!("making the image");
+    let image = image::prepare(&work.join(folder), size, LAYERS)?;
+    let named = image::prepare(&work.join("named"), NAMED_SIZE, 1)?;
+    let registry = Registry::start(&work.join("registry"), &wharf)?;
+    let pulled = registry.push(&image, "bench/usr")?;
+    let named = registry.push(&named, "bench/named")?;
+    let folder = work.join("run");
+    let ground = Ground {
+        folder: folder.clone(),
+        image: pulled,
+        wharf: wharf.clone(),
+    }
+    .prepare()?;
+    let (mut contenders, missing) = peers::find(&ground);
+    let (rounds, runs) = if options.quick {
+        (2, 10)
+    } else {
+        (options.rounds, options.runs)
+    };
+    let pulls = pull(&mut contenders, &ground, rounds)?;
+    println!("short commands");
+    let ground = Ground {
+        folder,
+        image: named,
+        wharf,
+    };
+    let works = |name| pulls.iter().any(|p| p.name == name && p.failure.is_none());
+    let docker = contenders
+        .iter()
+        .filter(|c| works(c.name))
+        .find_map(Contender::docker);
+    let commands = commands::run(&ground, docker, options.quick, runs)?;
+    drop(contenders);
+    let results = Results {
+        image,
+        registry: registry.software.clone(),
+        pulls,
+        missing,
+        commands,
+    };
+    let report = results.to_markdown();
+    fs::remove_dir_all(&ground.folder).context("cannot remove what was pulled")?;
+    println!("\n{report}");
+    if !options.quick {
+        let path = workspace().join("bench/RESULTS.md");
+        fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Everybody pulls, in turn, round after round.
+fn pull(
+    contenders: &mut [Contender],
+    ground: &Ground,
+    rounds: usize,
+) -> anyhow::Result<Vec<Pulls>> {
+    let mut all: Vec<Pulls> = contenders
+        .iter()
+        .map(|c| Pulls {
+            name: c.name,
+            version: c.version.clone(),
+            rounds: vec![],
+            failure: None,
+        })
+        .collect();
+    for round in 0..rounds {
+        for (contender, pulls) in contenders.iter_mut().zip(&mut all) {
+            if pulls.failure.is_some() || (contender.unpacks && round >= UNPACKING_ROUNDS) {
+                continue;
+            }
+            match contender.pull(ground) {
+                Ok(usage) => {
+                    println!(
+                        "round {}, {}: {:.2?}",
+                        round + 1,
+                        contender.name,
+                        usage.wall
+                    );
+                    pulls.rounds.push(usage);
+                }
+                // A peer that does not work here is a line in the table; wharf has to.
+                Err(error) if contender.name.starts_with("wharf") => return Err(error),
+                Err(error) => {
+                    println!("round {}, {}: {error:#}", round + 1, contender.name);
+                    pulls.failure = Some(format!("{error:#}"));
+                }
+            }
+            contender.clean(ground)?;
+        }
+    }
+    Ok(all)
+}
