@@ -3,6 +3,8 @@
 //! | command | what it does |
 //! |---|---|
 //! | `arrows` | fails when a crate imports one that it must not know |
+//! | `bench` | measures wharf and its peers side by side, into bench/RESULTS.md |
+//! | `torture` | kills, crowds and full disks, over and over |
 
 #![allow(
     clippy::print_stdout,
@@ -11,6 +13,13 @@
 )]
 
 mod arrows;
+mod bench;
+mod http;
+mod process;
+mod torture;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -26,10 +35,51 @@ struct Arguments {
 enum Task {
     /// Check that no crate imports one that it must not know.
     Arrows,
+    /// Measure wharf and its peers side by side.
+    Bench(bench::Options),
+    /// Kill wharf, crowd it and fill its disk, over and over.
+    Torture(torture::Options),
+    /// Fill a disk: `torture` runs this program once more for it, in a mount namespace of its own.
+    #[command(hide = true)]
+    FullDisk {
+        /// The wharf to run.
+        wharf: PathBuf,
+    },
+    /// Run a command and report what it took: `bench` runs this program once more for it.
+    #[command(hide = true)]
+    Measure {
+        /// The folder whose file system is synced before the time is taken.
+        #[arg(long)]
+        sync: PathBuf,
+        /// Where the report goes.
+        #[arg(long)]
+        report: PathBuf,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Arrows => arrows::run(),
+        Task::Bench(options) => bench::run(&options),
+        Task::Torture(options) => torture::run(&options),
+        Task::FullDisk { wharf } => torture::in_own_namespace(&wharf),
+        Task::Measure {
+            sync,
+            report,
+            command,
+        } => bench::measure::run(&sync, &report, &command),
     }
 }
