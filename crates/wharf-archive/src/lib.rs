@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Layers: what is in them, learned while their bytes pass; and a small one made on the spot.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
+//! | [`write`](mod@write) | writes a small layer, the same bytes every time |
+//!
+//! Everything here is fed with bytes and never asks for any, so that one thread can serve the network,
+//! the disk and this at its own pace, and nothing holds a layer in memory.
+
+pub mod layer;
+pub mod write;
+
+pub use layer::LayerInspector;

@@ -1,0 +1,157 @@
+//! Reads layers while they pass.
+//!
+//! ```text
+//! bytes as they come ─▶ unpack (gzip | zstd | plain) ─▶ hash ─▶ diff ID
+//!                                                  └──▶ walk ─▶ size
+//! ```
+//!
+//! One thread does all of it, in pieces of 128 KiB that stay in the processor's cache; a layer
+//! takes some 250 KiB of memory (with zstd also its window, 8 MiB at most). A pull has several
+//! layers under way, which keeps the other processors busy: docs/speed.md has the figures.
+
+mod fault;
+mod gzip;
+mod header;
+mod limits;
+mod pax;
+mod unpack;
+mod walk;
+mod zstd;
+
+use wharf_core::digest::Algorithm;
+use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts};
+use wharf_core::media_type::layer_compression;
+use wharf_core::{Descriptor, Hasher};
+
+use self::fault::Fault;
+use self::limits::Limits;
+use self::unpack::Unpack;
+use self::walk::Walk;
+
+/// How many bytes are unpacked at once: what stays in the second-level cache beside the inflater's
+/// tables while it is hashed and walked over.
+const OUTPUT: usize = 128 * 1024;
+
+/// Reads layers: their diff IDs and sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerInspector {
+    limits: Limits,
+}
+
+impl LayerInspector {
+    /// Reads layers within the usual limits.
+    pub const fn new() -> Self {
+        Self {
+            limits: Limits::USUAL,
+        }
+    }
+
+    /// Starts on a layer of any media type.
+    pub fn start(&self) -> Box<dyn Inspect> {
+        Box::new(Reading {
+            unpack: Unpack::new(),
+            content: Content {
+                hasher: Hasher::new(Algorithm::Sha256),
+                walk: Walk::new(&self.limits),
+                packed: 0,
+                unpacked: 0,
+                limits: self.limits,
+            },
+            failed: None,
+        })
+    }
+}
+
+impl Default for LayerInspector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inspector for LayerInspector {
+    fn begin(&self, layer: &Descriptor) -> Option<Box<dyn Inspect>> {
+        // Which of the layers' types it is does not matter: the bytes say how they are packed.
+        layer_compression(&layer.media_type)?;
+        Some(self.start())
+    }
+}
+
+/// A layer that is being read.
+struct Reading {
+    unpack: Unpack,
+    content: Content,
+    /// Why it cannot be read: said again to whoever goes on all the same.
+    failed: Option<String>,
+}
+
+/// What has been learned of a layer so far.
+struct Content {
+    hasher: Hasher,
+    walk: Walk,
+    packed: u64,
+    unpacked: u64,
+    limits: Limits,
+}
+
+impl Content {
+    /// Takes the next unpacked bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.unpacked += bytes.len() as u64;
+        if self.unpacked > self.limits.unpacked {
+            return Err(Fault::TooLarge);
+        }
+        let allowed = self
+            .packed
+            .saturating_mul(self.limits.ratio)
+            .max(self.limits.free);
+        if self.unpacked > allowed {
+            return Err(Fault::Ratio);
+        }
+        self.hasher.update(bytes);
+        self.walk.write(bytes)
+    }
+}
+
+impl Reading {
+    /// Does the next step, unless one before it failed.
+    fn attempt(
+        &mut self,
+        step: impl FnOnce(&mut Unpack, &mut Content) -> Result<(), Fault>,
+    ) -> Result<(), LayerError> {
+        if self.failed.is_none() {
+            let result = step(&mut self.unpack, &mut self.content);
+            self.failed = result.err().map(|fault| fault.to_string());
+        }
+        match &self.failed {
+            Some(reason) => Err(LayerError {
+                reason: reason.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Inspect for Reading {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
+        self.attempt(|unpack, content| {
+            content.packed += bytes.len() as u64;
+            unpack.write(bytes, &mut |bytes| content.write(bytes))
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<LayerFacts, LayerError> {
+        let mut size = 0;
+        self.attempt(|unpack, content| {
+            unpack.finish(&mut |bytes| content.write(bytes))?;
+            size = content.walk.finish()?;
+            Ok(())
+        })?;
+        Ok(LayerFacts {
+            diff_id: self.content.hasher.finish(),
+            size,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

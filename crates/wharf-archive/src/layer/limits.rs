@@ -1,0 +1,53 @@
+//! What a layer may be at most. Whatever a stranger sends, these bound the time and memory that it
+//! costs (security rules 2, 3 and 14).
+
+/// The limits on one layer. Other than the usual ones are for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// How many bytes it may have unpacked.
+    pub(crate) unpacked: u64,
+    /// How many bytes it may have unpacked whatever its ratio.
+    pub(crate) free: u64,
+    /// How many bytes, beyond that, one packed byte may become.
+    pub(crate) ratio: u64,
+    /// How many entries its archive may have.
+    pub(crate) entries: u64,
+}
+
+/// Bounds a layer's archive, in bytes: 1 TiB. The largest real ones, machine learning models, have
+/// about a tenth of that; it takes ten minutes to hash.
+const UNPACKED_MAX: u64 = 1 << 40;
+
+/// An archive of this many bytes, 4 GiB, is read whatever its ratio: a file of zeros is legitimate,
+/// and reading it takes some seconds (CVE-2017-14992 took memory, which nothing here does).
+const RATIO_FREE: u64 = 4 << 30;
+
+/// Bounds the ratio beyond that. deflate cannot reach it (1032 at most, by its format); zstd can, with
+/// 32 KiB of zeros for every byte.
+const RATIO_MAX: u64 = 1200;
+
+/// Bounds the entries of an archive. The largest real ones have some 2 million; each costs its 512
+/// bytes and a fraction of a microsecond.
+const ENTRIES_MAX: u64 = 16_000_000;
+
+/// Bounds a PAX header, in bytes: 1 MiB, as with Go's archive/tar, which Docker reads with. It holds a
+/// file's extended attributes, of which ext4 takes 64 KiB.
+pub(crate) const PAX_MAX: u64 = 1 << 20;
+
+/// Bounds a file's name and a link's target, in bytes: 64 KiB. Linux takes 4 KiB.
+pub(crate) const NAME_MAX: u64 = 64 * 1024;
+
+/// Bounds zstd's window, as a power of two: 8 MiB, what RFC 8878 wants every decoder to take and what
+/// zstd up to level 19 and the Go encoder at any level use. The decoder holds a window in memory;
+/// `zstd --ultra` and `--long` ask for up to 2 GiB.
+pub(crate) const WINDOW_LOG_MAX: u32 = 23;
+
+impl Limits {
+    /// The limits that hold outside tests.
+    pub(crate) const USUAL: Self = Self {
+        unpacked: UNPACKED_MAX,
+        free: RATIO_FREE,
+        ratio: RATIO_MAX,
+        entries: ENTRIES_MAX,
+    };
+}

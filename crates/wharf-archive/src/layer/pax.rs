@@ -1,0 +1,79 @@
+//! PAX headers (POSIX.1-2001): `length key=value\n`, over and over.
+
+use super::fault::TarProblem;
+
+/// What a PAX header says of the next entry, as far as it matters for an image's size.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pax<'a> {
+    /// How many bytes follow the entry's header: it wins over the header's own field.
+    pub(super) size: Option<u64>,
+    /// The entry's name.
+    pub(super) path: Option<&'a [u8]>,
+    /// A link's target.
+    pub(super) link: Option<&'a [u8]>,
+    /// How many bytes a file with holes has.
+    pub(super) real_size: Option<u64>,
+}
+
+impl<'a> Pax<'a> {
+    /// Reads a whole header. Of a key that is there twice, the last one wins; an empty value is none.
+    pub(super) fn parse(mut bytes: &'a [u8]) -> Result<Self, TarProblem> {
+        let mut pax = Self::default();
+        let (mut sparse, mut real) = (None, None);
+        while !bytes.is_empty() {
+            let (key, value, rest) = record(bytes).ok_or(TarProblem::Pax)?;
+            bytes = rest;
+            let text = (!value.is_empty()).then_some(value);
+            match key {
+                b"size" => pax.size = number(value)?,
+                b"path" => pax.path = name(text)?.or(pax.path),
+                b"GNU.sparse.name" => pax.path = name(text)?.or(pax.path),
+                b"linkpath" => pax.link = name(text)?,
+                b"GNU.sparse.size" => sparse = number(value)?,
+                b"GNU.sparse.realsize" => real = number(value)?,
+                _ => {}
+            }
+        }
+        pax.real_size = sparse.or(real);
+        Ok(pax)
+    }
+}
+
+/// Splits the first record off: its key, its value, and what is behind it.
+fn record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = bytes.iter().position(|&b| b == b' ')?;
+    let len = usize::try_from(digits(&bytes[..space])?).ok()?;
+    // The length counts itself, the space, and the line's end.
+    let record = bytes.get(..len).filter(|_| len > space)?;
+    let record = record[space + 1..].strip_suffix(b"\n")?;
+    let equals = record
+        .iter()
+        .position(|&b| b == b'=')
+        .filter(|&at| at > 0)?;
+    Some((&record[..equals], &record[equals + 1..], &bytes[len..]))
+}
+
+fn number(value: &[u8]) -> Result<Option<u64>, TarProblem> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let number = digits(value).filter(|&number| i64::try_from(number).is_ok());
+    number.ok_or(TarProblem::Pax).map(Some)
+}
+
+/// A name with a zero byte would be another one for whoever stops there.
+fn name(value: Option<&[u8]>) -> Result<Option<&[u8]>, TarProblem> {
+    match value {
+        Some(value) if value.contains(&0) => Err(TarProblem::Pax),
+        value => Ok(value),
+    }
+}
+
+/// Decimal digits, and nothing else.
+fn digits(text: &[u8]) -> Option<u64> {
+    let digits = (!text.is_empty()).then_some(text)?;
+    digits.iter().try_fold(0_u64, |value, &digit| {
+        digit.is_ascii_digit().then_some(())?;
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
