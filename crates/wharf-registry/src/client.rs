@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use tracing::debug;
-use wharf_core::{Reference, Watch};
+use wharf_core::{Event, Reference, Watch};
 
 use crate::answer::{self, Whom};
 use crate::auth::{Auth, Authorization, Purpose, Refused};
@@ -33,8 +33,12 @@ const AUTHORIZATIONS_MAX: usize = 4;
 /// user who mistyped a name shouldn't wait for it.
 const FIRST_CONTACTS: u32 = 2;
 
-/// For how many repositories it is remembered which place answered.
-const PREFERENCES_MAX: usize = 1024;
+/// A pause that a user sees, and wants to know the reason of.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// For how many registries and repositories it is remembered which places they have, and which
+/// one answered.
+const REMEMBERED_MAX: usize = 1024;
 
 /// What every clone of a registry client shares.
 pub(crate) struct Client {
@@ -134,7 +138,7 @@ impl Client {
             .preferred
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if preferred.len() >= PREFERENCES_MAX {
+        if preferred.len() >= REMEMBERED_MAX {
             preferred.clear();
         }
         preferred.insert(repository.repository(), Arc::clone(place));
@@ -146,6 +150,9 @@ impl Client {
             return Ok(places.clone());
         }
         let made = places(domain, &self.settings)?;
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
         known.insert(domain.to_owned(), made.clone());
         Ok(made)
     }
@@ -238,6 +245,23 @@ impl Client {
         }
     }
 
+    /// Decides as [`Client::decide`] does, and tells the user of a pause that they will notice.
+    pub(crate) fn decide_aloud(
+        place: &Place,
+        pauses: &mut Pauses,
+        error: &RegistryError,
+        watch: &dyn Watch,
+    ) -> Option<Duration> {
+        let pause = Self::decide(place, pauses, error)?;
+        if pause >= NOTICED {
+            let seconds = pause.as_secs();
+            watch.event(Event::Notice(format!(
+                "{error}; trying again in {seconds} s"
+            )));
+        }
+        Some(pause)
+    }
+
     /// Decides whether an error at a place is worth another attempt, and after which pause.
     pub(crate) fn decide(
         place: &Place,
@@ -295,5 +319,54 @@ pub(crate) fn whom<'a>(place: &'a Place, repository: &'a str) -> Whom<'a> {
     Whom {
         place: &place.name,
         repository,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::RetryPolicy;
+
+    #[test]
+    fn tells_of_pauses_that_are_noticed_and_of_no_others() {
+        let place = &places("registry.corp", &Settings::default()).unwrap()[0];
+        let heard = Mutex::new(Vec::new());
+        let busy = |seconds| RegistryError::RateLimited {
+            place: place.name.clone(),
+            answer: "toomanyrequests".to_owned(),
+            reset: Some(Duration::from_secs(seconds)),
+        };
+        let watch = |event| heard.lock().unwrap().push(event);
+        let policy = RetryPolicy {
+            base: Duration::from_millis(1),
+            ..RetryPolicy::default()
+        };
+        for seconds in [0, 7] {
+            let mut pauses = Pauses::new(policy);
+            Client::decide_aloud(place, &mut pauses, &busy(seconds), &watch).unwrap();
+        }
+        let heard = heard.lock().unwrap();
+        let [Event::Notice(text)] = heard.as_slice() else {
+            panic!("{heard:?}")
+        };
+        assert!(text.ends_with("; trying again in 7 s"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_never_answered_is_not_insisted_on() {
+        let lost = RegistryError::Unreachable {
+            request: String::new(),
+            reason: String::new(),
+        };
+        let tries = |place: &Place| {
+            let mut pauses = Pauses::new(RetryPolicy::default());
+            std::iter::from_fn(|| Client::decide(place, &mut pauses, &lost)).count() + 1
+        };
+        let far = &places("registry.corp", &Settings::default()).unwrap()[0];
+        assert_eq!(tries(far), 2);
+        far.set_reached();
+        assert_eq!(tries(far), 6);
+        let near = &places("127.0.0.1:5000", &Settings::default()).unwrap()[0];
+        assert_eq!(tries(near), 1);
     }
 }

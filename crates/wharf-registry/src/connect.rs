@@ -28,16 +28,16 @@ pub(crate) fn translate(
         let host = host_of(url);
         let folder = http.certificate_folder(&host);
         return RegistryError::Tls {
-            request: ping_words(url),
+            request: contact_words(method, url),
             host,
             trouble: trouble(tls),
             folder,
         };
     }
     if error.is_connect() {
-        let reason = unreachable(error, url);
+        let reason = unreachable(error, http, url);
         return RegistryError::Unreachable {
-            request: ping_words(url),
+            request: contact_words(method, url),
             reason,
         };
     }
@@ -53,22 +53,29 @@ pub(crate) fn translate(
     }
 }
 
-/// A connection that does not come about is told of as Docker does: by the address that it asks
-/// first.
-fn ping_words(url: &Url) -> String {
+/// A registry that no connection comes about with is told of as Docker does: by the address that
+/// it asks first.
+fn contact_words(method: &Method, url: &Url) -> String {
+    if !url.path().starts_with("/v2/") {
+        return request_words(method, url);
+    }
     let mut ping = url.clone();
     ping.set_path("/v2/");
     request_words(&Method::GET, &ping)
 }
 
-fn unreachable(error: &reqwest::Error, url: &Url) -> String {
+fn unreachable(error: &reqwest::Error, http: &Http, url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
-    let address = format!("{}:{port}", url.host_str().unwrap_or_default());
+    let (proxy, address) = match http.proxy_of(url) {
+        // The connection that failed is the one to the proxy, or the proxy refused to go on.
+        Some(proxy) => ("proxyconnect tcp: ", proxy),
+        None => ("", format!("{}:{port}", url.host_str().unwrap_or_default())),
+    };
     if let Some(lookup) = find::<LookupError>(error) {
-        return format!("dial tcp: {lookup}");
+        return format!("{proxy}dial tcp: {lookup}");
     }
     if error.is_timeout() {
-        return format!("dial tcp {address}: i/o timeout");
+        return format!("{proxy}dial tcp {address}: i/o timeout");
     }
     let reason = match find::<io::Error>(error) {
         Some(io) => match io.kind() {
@@ -79,10 +86,10 @@ fn unreachable(error: &reqwest::Error, url: &Url) -> String {
             io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
             _ => io.to_string(),
         },
-        // A proxy's answer has no address in it; hyper's own words do not either.
+        // A proxy that says no, for one.
         None => innermost(error).to_string(),
     };
-    format!("dial tcp {address}: connect: {reason}")
+    format!("{proxy}dial tcp {address}: connect: {reason}")
 }
 
 fn broken(error: &reqwest::Error) -> String {

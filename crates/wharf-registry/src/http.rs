@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, NoProxy, Proxy, Url, redirect};
 use rustls::crypto::CryptoProvider;
@@ -166,13 +167,36 @@ impl Http {
         builder.build().map_err(|error| failed(error.to_string()))
     }
 
+    /// The proxy on the way to `url`, as `host:port`.
+    pub(crate) fn proxy_of(&self, url: &Url) -> Option<String> {
+        let proxies = &self.settings.proxies;
+        let text = |proxy: &Option<String>| proxy.clone().unwrap_or_default();
+        let matcher = Matcher::builder()
+            .http(text(&proxies.http))
+            .https(text(&proxies.https))
+            .no(self.direct())
+            .build();
+        let proxy = matcher.intercept(&url.as_str().parse().ok()?)?;
+        let default = if proxy.uri().scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let port = proxy.uri().port_u16().unwrap_or(default);
+        Some(format!("{}:{port}", proxy.uri().host()?))
+    }
+
+    /// What is reached directly.
+    fn direct(&self) -> String {
+        match self.settings.proxies.no_proxy.as_deref() {
+            Some(list) if !list.is_empty() => format!("{list},{NEVER_PROXIED}"),
+            _ => NEVER_PROXIED.to_owned(),
+        }
+    }
+
     fn proxies(&self) -> Result<Vec<Proxy>, RegistryError> {
         let proxies = &self.settings.proxies;
-        let direct = match proxies.no_proxy.as_deref().filter(|list| !list.is_empty()) {
-            Some(list) => format!("{list},{NEVER_PROXIED}"),
-            None => NEVER_PROXIED.to_owned(),
-        };
-        let direct = NoProxy::from_string(&direct);
+        let direct = NoProxy::from_string(&self.direct());
         let mut made = Vec::new();
         for (name, address) in [
             ("HTTP_PROXY", &proxies.http),

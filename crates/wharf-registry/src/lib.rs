@@ -5,7 +5,7 @@
 //! | [`settings`] | what the client must be told: plain data |
 //! | [`error`] | what can go wrong, of which kind it is, what to do about it |
 //! | [`source`] | one repository, as a source of content |
-//! | `manifests`, `blobs`, `tags` | what is asked for: a manifest, a blob's bytes until the last, tags |
+//! | `manifests`, `blobs` (and `range`), `tags` | what is asked for: a manifest, a blob's bytes until the last, tags |
 //! | `client` | one request: the places in turn, with authorization |
 //! | `place`, `probe` | where a registry's content can be had, and by which scheme |
 //! | `auth`, `credentials` | challenges and tokens; `config.json`, `auth.json`, helpers |
@@ -34,6 +34,7 @@ mod http;
 mod manifests;
 mod place;
 mod probe;
+mod range;
 mod redact;
 mod retry;
 mod tags;

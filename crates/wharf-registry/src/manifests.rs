@@ -137,7 +137,8 @@ impl Client {
                 let target = &target;
                 async move {
                     let mut pauses = self.pauses(place);
-                    let mut decide = |error: &_| Self::decide(place, &mut pauses, error);
+                    let mut decide =
+                        |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
                     let step = || self.head_once(place, target, watch).boxed();
                     self.persist(&mut decide, step).await
                 }
@@ -185,7 +186,8 @@ impl Client {
             .in_turn(places, |place| {
                 async move {
                     let mut pauses = self.pauses(place);
-                    let mut decide = |error: &_| Self::decide(place, &mut pauses, error);
+                    let mut decide =
+                        |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
                     let step = || self.fetch_once(place, target, watch).boxed();
                     self.persist(&mut decide, step).await
                 }

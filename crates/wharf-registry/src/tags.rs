@@ -56,7 +56,7 @@ impl Client {
         let mut call = Call::get("tags/list".to_owned());
         for _ in 0..PAGES_MAX {
             let mut pauses = self.pauses(place);
-            let mut decide = |error: &_| Self::decide(place, &mut pauses, error);
+            let mut decide = |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
             let asked = &call;
             let step = || self.page(place, repository, asked, watch).boxed();
             let page = self.persist(&mut decide, step).await?;

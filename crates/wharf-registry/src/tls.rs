@@ -21,8 +21,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, InconsistentKeys,
+    RootCertStore, SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -84,7 +84,7 @@ impl Certificates {
         files.sort_by_key(|path| (path.file_stem().is_none_or(|s| s != "client"), path.clone()));
         for path in &files {
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("crt") => self.authorities.extend(read_certificates(path)?),
+                Some("crt") => self.authorities.extend(read_authorities(path)?),
                 Some("cert") => self.identities.push(read_identity(path, provider)?),
                 Some("key") if !path.with_extension("cert").exists() => {
                     let cert = path.with_extension("cert");
@@ -113,20 +113,31 @@ fn read_identity(
         return Err(unusable(path, reason));
     }
     let chain = read_certificates(path)?;
-    let key = PrivateKeyDer::from_pem_slice(&read_file(&key_path)?).map_err(|_| {
-        unusable(
-            &key_path,
-            "it holds no private key in PEM without a passphrase",
-        )
-    })?;
-    let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        TlsError::InconsistentKeys(_) => unusable(
-            &key_path,
-            format!("it is not the key of {}", path.display()),
-        ),
-        error => unusable(&key_path, error),
-    })?;
+    let unfit = |reason: &str| unusable(&key_path, reason);
+    let key = PrivateKeyDer::from_pem_slice(&read_file(&key_path)?)
+        .map_err(|_| unfit("it holds no private key in PEM without a passphrase"))?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|_| unfit("its private key is of a kind that is not supported"))?;
+    let certified = CertifiedKey::new(chain, key);
+    // Only a mismatch counts: a certificate of X.509's first version, as `openssl x509 -req` makes
+    // it, cannot be read here, and the registry may take it all the same.
+    if let Err(TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch)) = certified.keys_match() {
+        return Err(unfit(&format!("it is not the key of {}", path.display())));
+    }
     Ok(Arc::new(certified))
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
+    let certificates = read_certificates(path)?;
+    let mut readable = RootCertStore::empty();
+    for certificate in &certificates {
+        readable
+            .add(certificate.clone())
+            .map_err(|_| unusable(path, "a certificate in it is damaged"))?;
+    }
+    Ok(certificates)
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RegistryError> {
@@ -136,10 +147,6 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Regist
         .map_err(|error| unusable(path, format!("it is not valid PEM ({error})")))?;
     if certificates.is_empty() {
         return Err(unusable(path, "it holds no certificate in PEM"));
-    }
-    for certificate in &certificates {
-        ParsedCertificate::try_from(certificate)
-            .map_err(|_| unusable(path, "a certificate in it is damaged"))?;
     }
     Ok(certificates)
 }

@@ -201,11 +201,12 @@ pub(super) fn basic(user: &str, password: &Secret) -> Secret {
 mod tests {
     use super::*;
 
+    /// In whole seconds.
     fn left(body: &str) -> u64 {
         let now: jiff::Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
         let token = read(body.as_bytes(), now).unwrap();
         let left = token.stale_at.saturating_duration_since(Instant::now());
-        (left.as_secs_f64().round()) as u64
+        (left + Duration::from_millis(500)).as_secs()
     }
 
     #[test]

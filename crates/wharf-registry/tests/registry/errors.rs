@@ -157,3 +157,40 @@ async fn a_proxy_is_asked_for_strangers_and_not_for_loopback() {
     client.resolve(&local, &Unwatched).await.unwrap();
     assert_eq!(proxy.asked().len(), before);
 }
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named() {
+    let proxy = TestRegistry::start();
+    let down = proxy.host();
+    drop(proxy);
+    let mut settings: Settings = settings();
+    settings.proxies.https = Some(format!("http://ann:pw@{down}"));
+    let error = error_of(&Registry::new(settings), "registry.invalid/app:1").await;
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "Get \"https://registry.invalid/v2/\": proxyconnect tcp: dial tcp {down}: connect: \
+             connection refused"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_not_waited_for() {
+    let server = Canned::start(|asked| match asked.path() {
+        "/v2/" => answer("200 OK", &[], b""),
+        _ => loop {
+            std::thread::park();
+        },
+    });
+    let mut settings = settings();
+    settings.stall_timeout = Duration::from_millis(50);
+    let client = Registry::new(settings);
+    let error = error_of(&client, &server.reference("app:1").to_string()).await;
+    assert!(matches!(error, RegistryError::Broken { .. }), "{error}");
+    assert!(
+        error.to_string().ends_with("said nothing for too long"),
+        "{error}"
+    );
+    assert_eq!(server.paths().len(), 4);
+}

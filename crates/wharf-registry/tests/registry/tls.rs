@@ -66,6 +66,28 @@ async fn trusts_an_authority_of_its_own_folder() {
     stage.resolve().await.unwrap();
 }
 
+/// An authority's certificate of X.509's first version, which has no extensions.
+const FIRST_VERSION: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBMjCB2QIUVueGfnwIIy4CdwfQ2POAO/NugTIwCgYIKoZIzj0EAwIwGzEZMBcG\n\
+A1UEAwwQYW4gb2xkIGF1dGhvcml0eTAgFw0yNjExMjMwNTAyMTJaGA8yMTI2MTAz\n\
+MDA1MDIxMlowGzEZMBcGA1UEAwwQYW4gb2xkIGF1dGhvcml0eTBZMBMGByqGSM49\n\
+AgEGCCqGSM49AwEHA0IABPGbWrO+vg/1zzVqgH40EdzRkJdEEQASzu671vLo8MoN\n\
+us/A1HykjpUaAdVw7kyvMbzxe1keKKDxmjudmL2KUJ8wCgYIKoZIzj0EAwIDSAAw\n\
+RQIhAISXeNh9/W6EMJfkSxgXWLNsHb7eWBFmXyYT9K1fxwIIAiA0CDGfnYTphQJJ\n\
+DG5yMLR5ihHvnc/mtY3MU2c8mMHtHA==\n\
+-----END CERTIFICATE-----\n\
+";
+
+#[tokio::test]
+async fn an_old_certificate_beside_the_right_one_does_no_harm() {
+    let stage = stage(Tls::default());
+    stage.registry.write_certs_d(stage.folder.path()).unwrap();
+    let folder = stage.folder.path().join(stage.registry.host());
+    fs::write(folder.join("old.crt"), FIRST_VERSION).unwrap();
+    stage.resolve().await.unwrap();
+}
+
 #[tokio::test]
 async fn an_unknown_authority_is_named_with_the_remedy() {
     // Without a folder, loopback is asked for plain http first; what answers is found to be TLS.
@@ -239,11 +261,14 @@ async fn a_registry_with_a_folder_is_never_asked_in_plain_http() {
     assert!(registry.requests().is_empty());
 }
 
+/// Names and what is in them.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn broken_files_are_named() {
     let authority = Authority::new("an authority");
     let (one, other) = (authority.client("one"), authority.client("other"));
-    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+    let cases: [(Files<'_>, &str, &str); 7] = [
         (
             &[("ca.crt", "no certificate")],
             "ca.crt",
