@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 use wharf_core::event::Unwatched;
-use wharf_core::{Reference, Source as _};
+use wharf_core::media_type::DOCKER_LAYER_FOREIGN;
+use wharf_core::{ContentError, Descriptor, Reference, Source as _};
 use wharf_registry::{CredentialSettings, Registry, RegistryError, RegistryErrorKind, Settings};
 use wharf_testkit::images::{BuiltImage, Content as _, Image, samples};
 use wharf_testkit::registry::Origin;
@@ -16,7 +17,7 @@ use wharf_testkit::token::TokenSettings;
 use wharf_testkit::{Auth, Authority, Fault, On, TestRegistry, When, certs};
 
 use crate::canned::{Canned, answer};
-use crate::common::{Heard, blob, client, drain, settings};
+use crate::common::{Heard, blob, client, drain, refused, settings};
 
 fn config(folder: &Path, auths: &str) -> CredentialSettings {
     let path = folder.join("config.json");
@@ -399,6 +400,34 @@ async fn credentials_do_not_come_back_by_way_of_a_stranger() {
     assert_eq!(stranger.asked()[0].header("authorization"), None);
     let back = registry.requests().last().cloned().unwrap();
     assert_eq!((back.status(), back.authorization.clone()), (401, None));
+}
+
+#[tokio::test]
+async fn asks_other_addresses_only_for_foreign_layers_and_without_credentials() {
+    let (registry, _, reference) = basic();
+    let home = TempDir::new().unwrap();
+    let client = logged_in(&home, &registry.host(), "ops:secret");
+    client.resolve(&reference, &Unwatched).await.unwrap();
+    let elsewhere = Canned::start(|_| answer("200 OK", &[], b"windows"));
+    let mut what = Descriptor::of("application/octet-stream", b"windows");
+    what.urls = vec![
+        "file:///etc/passwd".to_owned(),
+        format!("http://{}/layer?signature=x", elsewhere.address),
+    ];
+    let error = refused(blob(&client, &reference, &what).await);
+    assert!(matches!(error, ContentError::Missing { .. }), "{error}");
+    assert!(elsewhere.asked().is_empty());
+
+    what.media_type = DOCKER_LAYER_FOREIGN.to_owned();
+    assert_eq!(blob(&client, &reference, &what).await.unwrap(), b"windows");
+    assert_eq!(elsewhere.asked()[0].path(), "/layer?signature=x");
+    assert_eq!(elsewhere.asked()[0].header("authorization"), None);
+
+    // What fails at the registry for another reason than that it isn't there stays a failure.
+    registry.fault(On::blobs(), When::Always, Fault::Status(403));
+    let error = refused(blob(&client, &reference, &what).await);
+    assert!(error.to_string().contains("denied"), "{error}");
+    assert_eq!(elsewhere.asked().len(), 1);
 }
 
 /// A TLS server that wants a token from wherever `realm` says.

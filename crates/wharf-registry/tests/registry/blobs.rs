@@ -10,8 +10,6 @@ use wharf_testkit::{Fault, On, TestRegistry, When};
 use crate::canned::{Canned, answer, raw};
 use crate::common::{Heard, blob, client, drain, refused};
 
-const FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-
 /// A registry with one image, and its only layer.
 fn one_layer() -> (TestRegistry, Descriptor, Vec<u8>) {
     let registry = TestRegistry::start();
@@ -322,33 +320,6 @@ async fn reads_an_empty_blob() {
         .await
         .unwrap();
     assert!(read.is_empty());
-}
-
-#[tokio::test]
-async fn asks_other_addresses_only_for_foreign_layers_and_without_credentials() {
-    let registry = TestRegistry::start();
-    registry.push("team/app:1", &Image::random(1, 1, 10).build());
-    let elsewhere = Canned::start(|_| answer("200 OK", &[], b"windows"));
-    let mut what = Descriptor::of("application/octet-stream", b"windows");
-    what.urls = vec![
-        "file:///etc/passwd".to_owned(),
-        format!("http://{}/layer?signature=x", elsewhere.address),
-    ];
-    let reference = registry.reference("team/app");
-    let error = refused(blob(&client(), &reference, &what).await);
-    assert!(matches!(error, ContentError::Missing { .. }), "{error}");
-    assert!(elsewhere.asked().is_empty());
-
-    what.media_type = FOREIGN.to_owned();
-    let read = blob(&client(), &reference, &what).await.unwrap();
-    assert_eq!(read, b"windows");
-    assert_eq!(elsewhere.asked()[0].header("authorization"), None);
-
-    // What fails at the registry for another reason than that it isn't there stays a failure.
-    registry.fault(On::blobs(), When::Always, Fault::Status(403));
-    let error = refused(blob(&client(), &reference, &what).await);
-    assert!(error.to_string().contains("denied"), "{error}");
-    assert_eq!(elsewhere.asked().len(), 1);
 }
 
 #[tokio::test]

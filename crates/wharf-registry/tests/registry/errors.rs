@@ -124,13 +124,23 @@ async fn a_strangers_words_are_tamed() {
 }
 
 #[tokio::test]
-async fn an_endless_error_ends() {
-    let server = Canned::start(|asked| match asked.path() {
-        "/v2/" => answer("200 OK", &[], b""),
-        _ => answer("400 Bad Request", &[], &vec![b' '; 10 * 1024 * 1024]),
-    });
-    let error = error_of(&client(), &server.reference("app:1").to_string()).await;
-    assert!(error.to_string().contains("400 Bad Request"), "{error}");
+async fn no_more_of_an_error_is_read_than_is_useful() {
+    let error = |padding: usize| async move {
+        let body = format!(
+            "{{\"errors\":[{{\"code\":\"X\",\"message\":\"heard\"}}]}}{}",
+            " ".repeat(padding)
+        );
+        let server = Canned::start(move |_| answer("418 Teapot", &[], body.as_bytes()));
+        error_of(&client(), &server.reference("app:1").to_string())
+            .await
+            .to_string()
+    };
+    assert!(error(60 * 1024).await.contains("x: heard"));
+    let endless = error(65 * 1024).await;
+    assert!(
+        endless.contains("418") && !endless.contains("heard"),
+        "{endless}"
+    );
 }
 
 #[tokio::test]
