@@ -33,6 +33,9 @@ mod fail;
 mod ingest;
 mod root;
 
+#[cfg(test)]
+mod tests;
+
 pub use catalog::{Reading, Writing};
 pub use check::{CheckProgress, CheckReport, check};
 pub use collect::Collected;

@@ -65,3 +65,18 @@ impl Writing<'_> {
         Ok(buried)
     }
 }
+
+#[cfg(test)]
+impl Writing<'_> {
+    /// As if a day had passed.
+    pub(crate) fn expire_leases(&mut self) -> Result<()> {
+        self.rows.execute("UPDATE leases SET expires = 1", [])?;
+        Ok(())
+    }
+
+    /// As if a day had passed.
+    pub(crate) fn age_links(&mut self) -> Result<()> {
+        self.rows.execute("UPDATE links SET made = 1", [])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! Several processes on one store at once: this program, run again as a child with a role.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use super::place::Place;
+use super::{Image, World, noise, pull, reference};
+use crate::{Store, Writing, check};
+
+/// What a child does, and where.
+const ROLE: &str = "WHARF_TEST_ROLE";
+const ROOT: &str = "WHARF_TEST_ROOT";
+
+/// Starts a child that runs the test `name`, which is ignored unless it's asked for.
+pub(super) fn start(name: &str, root: &Path, role: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args([
+            name,
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(ROLE, role)
+        .env(ROOT, root)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// In a child: its root and its role. `None` if somebody runs all ignored tests.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a child learns what it's for"
+)]
+pub(super) fn role() -> Option<(PathBuf, String)> {
+    Some((std::env::var_os(ROOT)?.into(), std::env::var(ROLE).ok()?))
+}
+
+fn images() -> Vec<Image> {
+    (0..3)
+        .map(|n| Image::new(&[noise(90, 400_000), noise(91 + n, 300_000)]))
+        .collect()
+}
+
+#[test]
+#[ignore = "started by many_processes_share_a_store"]
+fn child() {
+    let Some((root, role)) = role() else { return };
+    let store = Store::open(&root).unwrap();
+    let (what, number) = role.split_once(' ').unwrap();
+    let number: usize = number.parse().unwrap();
+    match what {
+        "pull" => pull_all(&store, &root, number),
+        "tag" => tag(&store, number),
+        "list" => (0..200).for_each(|_| {
+            let listed = store.read(|rows| rows.images()).unwrap();
+            assert!(listed.iter().all(|listed| listed.image.size > 0));
+        }),
+        other => panic!("{other} is no role"),
+    }
+}
+
+fn pull_all(store: &Store, root: &Path, number: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let images = images();
+    let blobs: Vec<_> = images
+        .iter()
+        .flat_map(|image| image.blobs.clone())
+        .collect();
+    let place = Arc::new(Place::with_log(&blobs, Some(root.with_extension("log"))));
+    for n in 0..images.len() {
+        let image = &images[(n + number) % images.len()];
+        let name = format!("image{}:latest", (n + number) % images.len());
+        runtime.block_on(pull(store, &place, &image.manifest, image.id(), &name));
+    }
+}
+
+fn tag(store: &Store, number: usize) {
+    let base = Image::small(2);
+    for n in 0..50 {
+        let name = reference(&format!("process{number}:{}", n % 5));
+        let set =
+            |rows: &mut Writing<'_>| rows.set_name(&name, &base.manifest.digest, Some(base.id()));
+        store.write(set).unwrap();
+        store.write(|rows| rows.remove_name(&name)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn many_processes_share_a_store() {
+    let world = World::new();
+    world.pull(&Image::small(2), "base:1").await;
+    let roles = (0..8).map(|n| format!("pull {n}"));
+    let roles = roles
+        .chain((0..4).map(|n| format!("tag {n}")))
+        .chain(["list 0".to_owned()]);
+    let children: Vec<_> = roles
+        .map(|role| start("tests::processes::child", &world.root(), &role))
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let log = std::fs::read_to_string(world.root().with_extension("log")).unwrap();
+    let mut fetched: Vec<_> = log.lines().collect();
+    let (manifests, images) = (3, images());
+    let is_manifest = |line: &&str| {
+        images
+            .iter()
+            .any(|image| image.manifest.digest.as_str() == *line)
+    };
+    fetched.retain(|line| !is_manifest(line));
+    fetched.sort_unstable();
+    let all = fetched.len();
+    fetched.dedup();
+    assert_eq!(
+        (all, fetched.len()),
+        (1 + 2 * manifests, 7),
+        "each blob is fetched once"
+    );
+    let report = check(&world.root(), false, &|_| {}).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+    let listed = world.store.read(|rows| rows.images()).unwrap();
+    assert_eq!(listed.len(), 4);
+    assert!(
+        listed.iter().all(|listed| listed.names.len() == 1),
+        "{listed:?}"
+    );
+    assert_eq!(world.store.collect().unwrap().freed.blobs, 0);
+}
