@@ -130,7 +130,11 @@ impl Backend for MemoryBackend {
             .cloned())
     }
 
-    fn put_manifest(&self, repository: &Repository, new: &NewManifest) -> Result<(), BackendError> {
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        new: &NewManifest,
+    ) -> Result<(), BackendError> {
         let mut state = self.state();
         let held = state.held_mut(repository);
         let missing: Vec<Digest> = children(new)

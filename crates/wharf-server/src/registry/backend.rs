@@ -167,11 +167,6 @@ pub trait Backend: Send + Sync + 'static {
         target: &Target,
     ) -> Result<Option<StoredManifest>, BackendError>;
 
-    /// Stores a manifest, durably, and points its tag to it.
-    ///
-    /// Fails with [`BackendError::Missing`] unless the repository holds all that it needs.
-    fn put_manifest(&self, repository: &Repository, new: &NewManifest) -> Result<(), BackendError>;
-
     /// Takes a tag, or a manifest with all its tags, out of the repository. Was it there?
     fn delete_manifest(
         &self,
@@ -206,6 +201,15 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Ends an upload without a blob.
     fn cancel_upload(&self, repository: &Repository, id: &UploadId) -> Result<(), BackendError>;
+
+    /// Stores a manifest, durably, and points its tag to it.
+    ///
+    /// Fails with [`BackendError::Missing`] unless the repository holds all that it needs.
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        new: &NewManifest,
+    ) -> Result<(), BackendError>;
 
     /// Takes an upload's next bytes, which start at `offset`. Returns its length then.
     async fn append(
@@ -249,6 +253,9 @@ pub enum BackendError {
     /// The upload does not go on at the offset that the client gave.
     #[error("the upload goes on at byte {0}")]
     Offset(u64),
+    /// Another request is writing to the upload.
+    #[error("another request is writing to this upload; try again")]
+    Busy,
     /// The client's bytes stopped coming. What came is kept.
     #[error("the request's body broke off")]
     Body(#[source] io::Error),

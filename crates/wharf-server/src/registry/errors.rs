@@ -148,6 +148,9 @@ impl From<BackendError> for Failure {
             BackendError::UploadUnknown => Self::new(Code::BlobUploadUnknown, message),
             BackendError::Offset(_) => Self::new(Code::BlobUploadInvalid, message)
                 .with_status(StatusCode::RANGE_NOT_SATISFIABLE),
+            BackendError::Busy => Self::new(Code::BlobUploadInvalid, message)
+                .with_status(StatusCode::SERVICE_UNAVAILABLE)
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
             BackendError::Body(_) => Self::new(Code::BlobUploadInvalid, message),
             BackendError::Failed(source) => Self::internal(source.as_ref()),
         }

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use wharf_core::content::{DOCUMENT_MAX, digest_like};
 use wharf_core::manifest::Kind;
 use wharf_core::{Digest, Manifest};
@@ -19,6 +19,10 @@ use super::blobs::{digest_header, etag, header_value, matches_etag};
 use super::errors::{Code, Failure};
 use super::referrers;
 use super::route::Reference;
+
+/// How much of a manifest that is too long is read and thrown away, in bytes. Nobody's mistake is
+/// larger than this; whoever sends more is cut off.
+const THROWN_AWAY_MAX: u64 = 64 * 1024 * 1024;
 
 pub(super) async fn get(
     registry: &Registry,
@@ -91,8 +95,7 @@ pub(super) async fn put(
         tag,
         referrer,
     };
-    let name = repository.clone();
-    registry.ask(move |b| b.put_manifest(&name, &new)).await?;
+    registry.backend.put_manifest(&repository, &new).await?;
     let location = header_value(&format!("/v2/{repository}/manifests/{digest}"))?;
     let mut response = StatusCode::CREATED.into_response();
     response.headers_mut().insert(header::LOCATION, location);
@@ -126,20 +129,27 @@ pub(super) async fn delete(
     }
 }
 
-/// Reads a body whole, if it is short enough for a manifest.
+/// Reads a body whole, if it is short enough for a manifest. Of one that is not, the rest is read and
+/// thrown away, so that the client is done sending and sees the answer.
 async fn read(body: Body) -> Result<Bytes, Failure> {
-    let limit = usize::try_from(DOCUMENT_MAX).unwrap_or(usize::MAX);
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let text = format!("a manifest may have {DOCUMENT_MAX} bytes");
-            Err(Failure::new(Code::SizeInvalid, text).with_status(StatusCode::PAYLOAD_TOO_LARGE))
+    let mut body = body.into_data_stream();
+    let (mut all, mut seen) = (BytesMut::new(), 0);
+    while let Some(chunk) = body.next().await {
+        let broken = |_| Failure::new(Code::ManifestInvalid, "the request's body broke off");
+        let chunk = chunk.map_err(broken)?;
+        seen += chunk.len() as u64;
+        if seen <= DOCUMENT_MAX {
+            all.extend_from_slice(&chunk);
+        } else if seen > DOCUMENT_MAX + THROWN_AWAY_MAX {
+            break;
         }
-        Err(_) => Err(Failure::new(
-            Code::ManifestInvalid,
-            "the request's body broke off",
-        )),
     }
+    if seen > DOCUMENT_MAX {
+        let text = format!("a manifest may have {DOCUMENT_MAX} bytes");
+        let failure = Failure::new(Code::SizeInvalid, text);
+        return Err(failure.with_status(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    Ok(all.freeze())
 }
 
 fn subject(manifest: &Manifest) -> Option<&Digest> {

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`backend`] | what a registry needs of the place that keeps its content |
+//! | [`disk`] | the store on this machine's disk as such a place |
 //! | `route` | from a path to what is meant by it |
 //! | `errors` | failures, in the spec's JSON and with its codes |
 //! | `blobs` | blobs: whole, in ranges, deleted |
@@ -17,6 +18,7 @@
 
 pub mod backend;
 mod blobs;
+pub mod disk;
 mod errors;
 mod manifests;
 mod range;
@@ -34,6 +36,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 pub use backend::{Backend, BackendError};
+pub use disk::DiskBackend;
 pub use referrers::describe as describe_referrer;
 
 use errors::{Code, Failure};

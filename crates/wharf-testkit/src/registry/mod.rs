@@ -286,7 +286,7 @@ impl TestRegistry {
         };
         let backend = Arc::clone(&self.shared.backend);
         let repository = parse(repository);
-        self.wait(async move { backend.put_manifest(&repository, &new) })
+        self.wait(async move { backend.put_manifest(&repository, &new).await })
             .expect("a test's manifest is complete");
     }
 
