@@ -1,2 +1,66 @@
-//! The `wharf` program.
-fn main() {}
+//! The `wharf` program: arguments, printing, progress, exit codes.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`arguments`] | the command line, with Docker's help and errors |
+//! | [`command`] | one file per command |
+//! | [`print`] | tables, templates, JSON |
+//! | [`progress`] | what a pull shows while it runs |
+//! | [`settings`] | `config.toml` |
+//! | [`environment`] | the one file that reads the environment |
+//! | [`exit`] | the one file that turns errors into text and exit codes |
+//! | [`context`] | what every command is handed |
+//! | [`runtime`] | threads and signals |
+//! | [`log`] | `--debug` |
+//!
+//! What images are and how they come and go is `wharf_engine`'s business.
+
+mod arguments;
+mod command;
+mod context;
+mod environment;
+mod exit;
+mod log;
+mod print;
+mod progress;
+mod runtime;
+mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use arguments::Asked;
+use context::Context;
+use environment::Environment;
+
+fn main() -> ExitCode {
+    exit::install_panic_hook();
+    let (environment, arguments) = Environment::read();
+    let colour = environment.colour();
+    exit::finish(run(environment, arguments), colour)
+}
+
+fn run(environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
+    match arguments::read(environment.program, arguments)? {
+        Asked::Help(text) => print::print(&text),
+        Asked::Nothing(text) => {
+            exit::say(&text);
+            Ok(())
+        }
+        Asked::Run(cli, usage) => {
+            log::start(
+                cli.debug,
+                cli.log_level.as_deref(),
+                environment.log().as_deref(),
+            )?;
+            let command = if cli.version { None } else { cli.command };
+            let context = Context {
+                environment,
+                usage,
+                config: cli.config,
+                root: cli.root,
+            };
+            command::run(command, &context)
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `wharf inspect`, `wharf image inspect`: says everything about images, as JSON or by a template.
+
+use clap::Args;
+use wharf_engine::{Engine as _, ErrorKind, LocalEngine};
+
+use crate::context::Context;
+use crate::exit::{ERROR, Failure, INSPECT_TEMPLATE, Result, say};
+use crate::print::json::{Html, compact, indented};
+use crate::print::print;
+use crate::print::template::{Template, from_json, record};
+use crate::runtime;
+
+mod config;
+mod document;
+
+use document::{Document, Typed};
+
+/// What Docker can inspect. wharf has images only.
+const TYPES: [&str; 10] = [
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
+    "volume",
+];
+
+/// The arguments of `wharf image inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print by a Go template, or as "json" in one line
+    #[arg(short, long, value_name = "string")]
+    format: Option<String>,
+    /// The images.
+    names: Vec<String>,
+}
+
+/// The arguments of `wharf inspect`, which in Docker is for all kinds of objects.
+#[derive(Debug, Args)]
+pub(crate) struct AnyArguments {
+    /// Print by a Go template, or as "json" in one line
+    #[arg(short, long, value_name = "string")]
+    format: Option<String>,
+    /// Taken for Docker's sake: images always show their size
+    #[arg(short, long)]
+    size: bool,
+    /// Only objects of this type: "image"
+    #[arg(long = "type", value_name = "string")]
+    kind: Option<String>,
+    /// The images.
+    names: Vec<String>,
+}
+
+/// Runs `wharf image inspect`.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.at_least(&arguments.names, 1)?;
+    let format = Format::parse(arguments.format.as_deref())?;
+    let engine = context.engine()?;
+    inspect(&format, &arguments.names, |name| find(&engine, name))
+}
+
+/// Runs `wharf inspect`.
+pub(crate) fn run_any(context: &Context, arguments: &AnyArguments) -> Result<()> {
+    context.usage.at_least(&arguments.names, 1)?;
+    let kind = arguments.kind.as_deref();
+    if kind.is_some_and(|kind| !TYPES.contains(&kind)) {
+        let (kind, types) = (kind.unwrap_or_default(), TYPES.join("\", \""));
+        let message = match kind {
+            "" => format!("type is empty: must be one of \"{types}\""),
+            _ => format!("unknown type: {kind:?}: must be one of \"{types}\""),
+        };
+        return Err(Failure::error(message));
+    }
+    let format = Format::parse(arguments.format.as_deref())?;
+    if arguments.size {
+        say("WARNING: --size ignored for image\n");
+    }
+    let engine = context.engine()?;
+    inspect(&format, &arguments.names, |name| match kind {
+        Some("image") => find(&engine, name),
+        None => find(&engine, name).map_err(|error| any_kind(error, name)),
+        Some(_) => Err(no_such_object(name)),
+    })
+}
+
+/// In Docker's `inspect`, what is no image may still be something else, and the last word is this.
+fn any_kind(error: Failure, name: &str) -> Failure {
+    match &error {
+        Failure::Engine(errors)
+            if errors
+                .iter()
+                .all(|e| matches!(e.kind, ErrorKind::NotFound | ErrorKind::Invalid)) =>
+        {
+            no_such_object(name)
+        }
+        _ => error,
+    }
+}
+
+fn no_such_object(name: &str) -> Failure {
+    Failure::error(format!("Error: No such object: {name}"))
+}
+
+fn find(engine: &LocalEngine, name: &str) -> Result<Document> {
+    let detail = runtime::light(engine.inspect(name))??;
+    Document::of(&detail)
+}
+
+/// How the answer is printed.
+enum Format {
+    /// As a list, indented.
+    Indented,
+    /// As a list, in one line.
+    Compact,
+    /// By a template, a line for each.
+    Template(Template),
+}
+
+impl Format {
+    fn parse(format: Option<&str>) -> Result<Self> {
+        match format {
+            None | Some("") => Ok(Self::Indented),
+            Some("json") => Ok(Self::Compact),
+            Some(source) => Template::parse(source)
+                .map(Self::Template)
+                .map_err(|error| Failure::Other {
+                    message: error.to_string(),
+                    hint: None,
+                    code: INSPECT_TEMPLATE,
+                }),
+        }
+    }
+
+    /// Prints what was found.
+    fn print(&self, found: &[Document]) -> (String, Vec<Failure>) {
+        match self {
+            Self::Indented if found.is_empty() => ("[]\n".to_owned(), Vec::new()),
+            Self::Indented => (indented(&found, Html::Escaped) + "\n", Vec::new()),
+            Self::Compact => (compact(&found, Html::Escaped) + "\n", Vec::new()),
+            Self::Template(template) => by_template(template, found),
+        }
+    }
+}
+
+/// A line for each that the template fits. As in Docker, it is tried on the fields as Go has them
+/// first, then on those of the JSON.
+fn by_template(template: &Template, found: &[Document]) -> (String, Vec<Failure>) {
+    let (mut text, mut errors) = (String::new(), Vec::new());
+    for document in found {
+        let typed = record(Typed(document.clone()));
+        let done = template.render(&typed, &mut text).or_else(|_| {
+            let raw = from_json(&serde_json::json!(document));
+            template.render_strict(&raw, &mut text)
+        });
+        match done {
+            Ok(()) => text.push('\n'),
+            Err(error) => errors.push(Failure::error(error.to_string())),
+        }
+    }
+    if text.is_empty() {
+        text.push('\n');
+    }
+    (text, errors)
+}
+
+/// Prints all that are found, then says what was not.
+fn inspect(
+    format: &Format,
+    names: &[String],
+    find: impl Fn(&str) -> Result<Document>,
+) -> Result<()> {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match find(name) {
+            Ok(document) => found.push(document),
+            Err(error) => errors.push(error),
+        }
+    }
+    let (text, failed) = format.print(&found);
+    errors.extend(failed);
+    print(&text)?;
+    all_of(errors)
+}
+
+/// Several failures as one.
+fn all_of(mut errors: Vec<Failure>) -> Result<()> {
+    if errors.len() <= 1 {
+        return errors.pop().map_or(Ok(()), Err);
+    }
+    let mut lines = Vec::new();
+    for error in errors {
+        match error {
+            Failure::Engine(all) => lines.extend(all.iter().map(|error| error.chain())),
+            Failure::Other { message, .. } => lines.push(message),
+            other => return Err(other),
+        }
+    }
+    Err(Failure::Other {
+        message: lines.join("\n"),
+        hint: None,
+        code: ERROR,
+    })
+}

@@ -1,0 +1,152 @@
+//! The commands: one file for each.
+//!
+//! A command's file holds its arguments, as clap reads them, and `run`. The same arguments and `run`
+//! serve `wharf images` and `wharf image ls`.
+
+mod demo;
+mod history;
+mod images;
+mod inspect;
+mod prune;
+mod pull;
+mod rmi;
+mod serve;
+mod store;
+mod tag;
+mod version;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::exit::Result;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch images from a registry
+    #[command(override_usage = "[OPTIONS] NAME[:TAG|@DIGEST]...")]
+    Pull(pull::Arguments),
+    /// List the images that are here
+    #[command(override_usage = "[OPTIONS] [REPOSITORY[:TAG]]")]
+    Images(images::Arguments),
+    /// Manage images
+    #[command(override_usage = "COMMAND")]
+    Image {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Option<ImageCommand>,
+    },
+    /// Look after the folder that holds the images
+    #[command(override_usage = "COMMAND")]
+    Store {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Option<store::Command>,
+    },
+    /// Serve images to others
+    #[command(override_usage = "COMMAND")]
+    Serve {
+        /// How.
+        #[command(subcommand)]
+        command: Option<serve::Command>,
+    },
+    /// Show how an image was built
+    #[command(override_usage = "[OPTIONS] IMAGE")]
+    History(history::Arguments),
+    /// Say everything about images, as JSON or by a template
+    #[command(override_usage = "[OPTIONS] NAME|ID [NAME|ID...]")]
+    Inspect(inspect::AnyArguments),
+    /// Remove images, or names of them
+    #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
+    Rmi(rmi::Arguments),
+    /// Give an image a further name
+    #[command(override_usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
+    Tag(tag::Arguments),
+    /// Show what wharf does, in a store of its own
+    #[command(override_usage = "[OPTIONS]")]
+    Demo(demo::Arguments),
+    /// Show the version
+    #[command(override_usage = "[OPTIONS]")]
+    Version(version::Arguments),
+    /// Explain a command
+    #[command(override_usage = "[COMMAND...]", hide = true)]
+    Help {
+        /// Which one.
+        topic: Vec<String>,
+    },
+}
+
+/// What to do with images: Docker's `docker image …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Show how an image was built
+    #[command(override_usage = "[OPTIONS] IMAGE")]
+    History(history::Arguments),
+    /// Say everything about images, as JSON or by a template
+    #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
+    Inspect(inspect::Arguments),
+    /// List the images that are here
+    #[command(alias = "list", override_usage = "[OPTIONS] [REPOSITORY[:TAG]]")]
+    Ls(images::Arguments),
+    /// Remove images that nobody needs
+    #[command(override_usage = "[OPTIONS]")]
+    Prune(prune::Arguments),
+    /// Fetch images from a registry
+    #[command(override_usage = "[OPTIONS] NAME[:TAG|@DIGEST]...")]
+    Pull(pull::Arguments),
+    /// Remove images, or names of them
+    #[command(aliases = ["rmi", "remove"], override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
+    Rm(rmi::Arguments),
+    /// Give an image a further name
+    #[command(override_usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
+    Tag(tag::Arguments),
+}
+
+/// Runs a command; with none, which `--version` means, says the version.
+pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
+    match command {
+        None => version::line(),
+        Some(Command::Pull(arguments)) => pull::run(context, &arguments),
+        Some(Command::Images(arguments)) => images::run(context, &arguments),
+        Some(Command::Image { command }) => command.map_or(Ok(()), |c| image(c, context)),
+        Some(Command::Store { command }) => command.map_or(Ok(()), |c| store::run(context, &c)),
+        Some(Command::Serve { command }) => command.map_or(Ok(()), |c| serve::run(context, &c)),
+        Some(Command::History(arguments)) => history::run(context, &arguments),
+        Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
+        Some(Command::Rmi(arguments)) => rmi::run(context, &arguments),
+        Some(Command::Tag(arguments)) => tag::run(context, &arguments),
+        Some(Command::Demo(arguments)) => demo::run(context, &arguments),
+        Some(Command::Version(arguments)) => version::run(context, &arguments),
+        // Answered while the command line was read.
+        Some(Command::Help { .. }) => Ok(()),
+    }
+}
+
+fn image(command: ImageCommand, context: &Context) -> Result<()> {
+    match command {
+        ImageCommand::History(arguments) => history::run(context, &arguments),
+        ImageCommand::Inspect(arguments) => inspect::run(context, &arguments),
+        ImageCommand::Ls(arguments) => images::run(context, &arguments),
+        ImageCommand::Prune(arguments) => prune::run(context, &arguments),
+        ImageCommand::Pull(arguments) => pull::run(context, &arguments),
+        ImageCommand::Rm(arguments) => rmi::run(context, &arguments),
+        ImageCommand::Tag(arguments) => tag::run(context, &arguments),
+    }
+}
+
+/// The names of a command that has several.
+pub(crate) fn aliases(path: &[&str]) -> Option<&'static [&'static str]> {
+    match path {
+        ["pull"] | ["image", "pull"] => Some(&["image pull", "pull"]),
+        ["images"] | ["image", "ls"] => Some(&["image ls", "image list", "images"]),
+        ["history"] | ["image", "history"] => Some(&["image history", "history"]),
+        ["rmi"] | ["image", "rm"] => Some(&["image rm", "image remove", "rmi"]),
+        ["tag"] | ["image", "tag"] => Some(&["image tag", "tag"]),
+        _ => None,
+    }
+}
+
+/// Does help list the command among the common ones?
+pub(crate) fn is_common(name: &str) -> bool {
+    matches!(name, "pull" | "images")
+}

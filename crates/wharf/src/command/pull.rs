@@ -1,0 +1,185 @@
+//! `wharf pull`, `wharf image pull`: fetches images from registries.
+//!
+//! Several references are pulled one after the other, each with Docker's output. Nothing is said of
+//! a reference before its registry has answered, so that a list of which none exists prints nothing
+//! but errors.
+
+use std::sync::Arc;
+
+use clap::Args;
+use wharf_core::{Platform, Reference, Watch};
+use wharf_engine::{Engine, PullOptions};
+
+use crate::context::Context;
+use crate::environment::Program;
+use crate::exit::{Failure, Result};
+use crate::print::print;
+use crate::progress::{Progress, Style, digest_line, status, summary};
+use crate::runtime;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Fetch all tags of the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Taken for Docker's sake: wharf verifies every byte, and has no Notary
+    #[arg(
+        long, hide = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "true"
+    )]
+    disable_content_trust: bool,
+    /// Fetch the image for this platform: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Print only the name that was pulled
+    #[arg(short, long)]
+    quiet: bool,
+    /// What to fetch.
+    names: Vec<String>,
+}
+
+/// One reference of the command line.
+struct Wanted {
+    reference: Reference,
+    /// Was its tag left out?
+    tag_missing: bool,
+}
+
+/// How all of them are pulled.
+struct Plan {
+    options: PullOptions,
+    all_tags: bool,
+    style: Style,
+    /// Are there several?
+    several: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    match context.environment.program {
+        Program::Docker => context.usage.exactly(&arguments.names, 1)?,
+        Program::Wharf => context.usage.at_least(&arguments.names, 1)?,
+    }
+    if !arguments.disable_content_trust {
+        return Err(Failure::error("content trust (Notary) is not supported"));
+    }
+    let wanted = arguments
+        .names
+        .iter()
+        .map(|name| parse(name, arguments.all_tags))
+        .collect::<Result<Vec<_>>>()?;
+    let plan = Plan {
+        options: PullOptions {
+            platform: platform(context, arguments)?,
+        },
+        all_tags: arguments.all_tags,
+        style: Style::of(context.environment.output(), arguments.quiet),
+        several: wanted.len() > 1,
+    };
+    let engine = context.engine()?;
+    runtime::heavy(async { pull_all(&engine, &plan, &wanted).await })
+}
+
+fn parse(name: &str, all_tags: bool) -> Result<Wanted> {
+    let reference: Reference =
+        name.parse()
+            .map_err(|error: wharf_core::reference::ReferenceError| {
+                Failure::error(error.to_string())
+            })?;
+    let tag_missing = reference.is_name_only();
+    if all_tags && !tag_missing {
+        return Err(Failure::error("tag can't be used with --all-tags/-a"));
+    }
+    let reference = if all_tags {
+        reference
+    } else {
+        reference.or_latest()
+    };
+    Ok(Wanted {
+        reference,
+        tag_missing: tag_missing && !all_tags,
+    })
+}
+
+fn platform(context: &Context, arguments: &Arguments) -> Result<Option<Platform>> {
+    let given = arguments
+        .platform
+        .clone()
+        .or_else(|| context.environment.platform());
+    given
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|error: wharf_core::platform::PlatformError| Failure::error(error.to_string()))
+}
+
+/// Pulls each reference. One that fails does not keep the others.
+async fn pull_all(engine: &dyn Engine, plan: &Plan, wanted: &[Wanted]) -> Result<()> {
+    let mut errors = Vec::new();
+    for one in wanted {
+        let pulled = if plan.all_tags {
+            pull_tags(engine, plan, &one.reference).await
+        } else {
+            pull_one(engine, plan, one).await
+        };
+        match pulled {
+            Err(Failure::Engine(failed)) => errors.extend(failed),
+            other => other?,
+        }
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Engine(errors))
+    }
+}
+
+async fn pull_one(engine: &dyn Engine, plan: &Plan, wanted: &Wanted) -> Result<()> {
+    let Wanted {
+        reference,
+        tag_missing,
+    } = wanted;
+    let mut held = String::new();
+    if *tag_missing && plan.style != Style::Quiet {
+        let tag = reference.tag().unwrap_or_default();
+        held = format!("Using default tag: {tag}\n");
+        if !plan.several {
+            print(&std::mem::take(&mut held))?;
+        }
+    }
+    let progress = Progress::new(plan.style, held);
+    let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
+    let pulled = engine.pull(reference, &plan.options, watch).await;
+    progress.finish()?;
+    let pulled = pulled?;
+    if plan.style != Style::Quiet {
+        print(&summary(&pulled.reference, &pulled.digest, pulled.newer))?;
+    }
+    print(&format!("{reference}\n"))
+}
+
+/// Pulls every tag of a repository, with one status for all of them.
+async fn pull_tags(engine: &dyn Engine, plan: &Plan, repository: &Reference) -> Result<()> {
+    let mut newer = false;
+    for tag in engine.remote_tags(repository).await? {
+        let reference = repository.with_tag(&tag).map_err(|error| {
+            Failure::error(format!(
+                "the registry lists a tag that is none, {tag:?}: {error}"
+            ))
+        })?;
+        let progress = Progress::new(plan.style, String::new());
+        let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
+        let pulled = engine.pull(&reference, &plan.options, watch).await;
+        progress.finish()?;
+        let pulled = pulled?;
+        newer |= pulled.newer;
+        if plan.style != Style::Quiet {
+            print(&digest_line(&pulled.digest))?;
+        }
+    }
+    if plan.style != Style::Quiet {
+        print(&status(repository, newer))?;
+    }
+    print(&format!("{repository}\n"))
+}

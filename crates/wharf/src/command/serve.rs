@@ -1,0 +1,86 @@
+//! `wharf serve registry`: serves the store as an OCI registry.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use tokio::net::TcpListener;
+use wharf_engine::EngineError;
+use wharf_server::registry::{DiskBackend, Options, router};
+use wharf_store::Store;
+
+use crate::context::Context;
+use crate::exit::{Failure, Result, say};
+use crate::print::print;
+use crate::runtime;
+
+/// How to serve.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the images that are here as a registry
+    #[command(override_usage = "[OPTIONS]")]
+    Registry(RegistryArguments),
+}
+
+/// The arguments of `wharf serve registry`.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArguments {
+    /// Where to listen; with port 0 on a free one
+    #[arg(long, value_name = "string", default_value = "127.0.0.1:5000")]
+    listen: String,
+    /// Refuse pushes and deletions
+    #[arg(long)]
+    read_only: bool,
+    /// None are taken.
+    #[arg(hide = true)]
+    rest: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
+    let Command::Registry(arguments) = command;
+    context.usage.exactly(&arguments.rest, 0)?;
+    let root = context.root()?;
+    let store = Store::open(&root).map_err(EngineError::from)?;
+    let options = Options {
+        push: !arguments.read_only,
+        delete: !arguments.read_only,
+    };
+    runtime::server(async {
+        let listener = listen(&arguments.listen).await?;
+        let address = address(&listener)?;
+        if !address.ip().is_loopback() {
+            say(
+                "WARNING: whoever reaches this address may pull and push: there is no access \
+                 control yet\n",
+            );
+        }
+        print(&format!("serving {} on http://{address}\n", root.display()))?;
+        let router = router(Arc::new(DiskBackend::new(store)), options);
+        let end = async {
+            if let Err(error) = runtime::told_to_end().await {
+                tracing::warn!("cannot wait for signals: {error:?}");
+                std::future::pending::<()>().await;
+            }
+        };
+        wharf_server::serve(listener, router, end).await;
+        Ok(())
+    })
+}
+
+/// Listens on an address.
+pub(super) async fn listen(address: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::with_hint(
+            format!("cannot listen on {address}: {error}"),
+            "--listen takes HOST:PORT; port 0 means a free one",
+        )
+    })
+}
+
+/// Where a listener listens.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::error(format!("cannot listen: {error}")))
+}

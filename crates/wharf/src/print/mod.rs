@@ -1,0 +1,30 @@
+//! What commands print.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `listing` | rows: as a table, as JSON, by a template |
+//! | `table` | columns of even width |
+//! | `template` | Go's templates, with Docker's functions |
+//! | `json` | JSON as Go writes it |
+//! | `width` | how wide a text is on a terminal |
+//!
+//! Results go to standard output, in one piece where they are ready at once.
+
+pub(crate) mod json;
+pub(crate) mod listing;
+pub(crate) mod table;
+pub(crate) mod template;
+pub(crate) mod width;
+
+use std::io::{self, Write as _};
+
+use crate::exit::{Failure, Result};
+
+/// Writes `text` to standard output.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut output = io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Failure::output)
+}

@@ -1,0 +1,98 @@
+//! What Go has as a struct: named fields, computed when a template asks for one.
+//!
+//! A template's values have no such kind. A function takes its place: called with a field's name it
+//! answers with the field, without one with the whole as JSON. Like a struct it is true, has no
+//! length, and cannot be ranged over.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use gotmpl::{TemplateError, Value, ValueFunc};
+
+/// A struct, as templates see it.
+pub(crate) trait Record: Send + Sync + 'static {
+    /// Its type's name in Docker's error messages.
+    const TYPE: &'static str;
+
+    /// One field; `None` if there is no such field.
+    fn field(&self, name: &str) -> Option<Value>;
+
+    /// The whole, as Go's JSON.
+    fn json(&self) -> String;
+}
+
+/// A record as a template's value.
+pub(crate) fn record<R: Record>(record: R) -> Value {
+    Value::Function(Arc::new(move |asked| match asked.first() {
+        Some(Value::String(name)) => record
+            .field(name)
+            .ok_or_else(|| TemplateError::Exec(R::TYPE.to_owned())),
+        _ => Ok(Value::String(record.json().into())),
+    }))
+}
+
+/// A field of a record; an error with the type's name if it has no such field.
+pub(super) fn field(record: &ValueFunc, name: &Arc<str>) -> Result<Value, String> {
+    match record(&[Value::String(Arc::clone(name))]) {
+        Ok(value) => Ok(value),
+        Err(TemplateError::Exec(kind)) => Err(kind),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+/// The whole of a record, as Go's JSON.
+pub(super) fn json(record: &ValueFunc) -> Option<Arc<str>> {
+    match record(&[]) {
+        Ok(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Go's slice that was never made: it has no elements, and is `null` in JSON.
+static NIL_LIST: LazyLock<Arc<[Value]>> = LazyLock::new(|| Arc::from(Vec::new()));
+/// Go's map that was never made.
+static NIL_MAP: LazyLock<Arc<BTreeMap<Arc<str>, Value>>> = LazyLock::new(Arc::default);
+
+/// Go's slice that was never made.
+pub(crate) fn nil_list() -> Value {
+    Value::List(Arc::clone(&NIL_LIST))
+}
+
+/// Go's map that was never made.
+pub(crate) fn nil_map() -> Value {
+    Value::Map(Arc::clone(&NIL_MAP))
+}
+
+/// Is it one of those two?
+pub(super) fn is_nil(value: &Value) -> bool {
+    match value {
+        Value::List(list) => Arc::ptr_eq(list, &NIL_LIST),
+        Value::Map(map) => Arc::ptr_eq(map, &NIL_MAP),
+        Value::Nil => true,
+        _ => false,
+    }
+}
+
+/// A slice of strings; nil if there is none.
+pub(crate) fn text_list(texts: &[String]) -> Value {
+    if texts.is_empty() {
+        return nil_list();
+    }
+    Value::List(
+        texts
+            .iter()
+            .map(|text| Value::String(text.as_str().into()))
+            .collect(),
+    )
+}
+
+/// A map of strings; nil if there is none.
+pub(crate) fn text_map(texts: &BTreeMap<String, String>) -> Value {
+    if texts.is_empty() {
+        return nil_map();
+    }
+    let entries = texts
+        .iter()
+        .map(|(key, text)| (key.as_str().into(), Value::String(text.as_str().into())));
+    Value::Map(Arc::new(entries.collect()))
+}

@@ -1,0 +1,167 @@
+//! What a pull shows while it runs.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `words` | Docker's words for what happens to a layer |
+//! | `plain` | a line per change: for pipes and files |
+//! | `bars` | a bar per layer and one for all: for terminals |
+//! | `rate` | how fast bytes come |
+//!
+//! A pull prints the same lines in the end, whichever way it goes: Docker's.
+
+mod bars;
+mod plain;
+mod rate;
+mod words;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wharf_core::{Digest, Event, LayerStatus, Reference, Watch};
+
+use crate::environment::Output;
+use crate::exit::{Failure, Result, say};
+use crate::print::print;
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Nothing.
+    Quiet,
+    /// A line per change.
+    Plain,
+    /// Bars.
+    Bars,
+}
+
+impl Style {
+    /// The style for an output.
+    pub(crate) const fn of(output: Output, quiet: bool) -> Self {
+        match (quiet, output) {
+            (true, _) => Self::Quiet,
+            (false, Output::Terminal) => Self::Bars,
+            (false, Output::Lines) => Self::Plain,
+        }
+    }
+}
+
+/// Shows one reference's pull.
+pub(crate) struct Progress {
+    style: Style,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// What is printed once the registry has answered.
+    held: String,
+    layers: Layers,
+    /// The first failure to print. What comes after it is not printed.
+    failed: Option<Failure>,
+}
+
+enum Layers {
+    None,
+    Plain(plain::Plain),
+    Bars(bars::Bars),
+}
+
+impl Progress {
+    /// Starts; `held` is printed once the registry has answered, and not at all if it never does.
+    pub(crate) fn new(style: Style, held: String) -> Arc<Self> {
+        let layers = match style {
+            Style::Quiet => Layers::None,
+            Style::Plain => Layers::Plain(plain::Plain::default()),
+            Style::Bars => Layers::Bars(bars::Bars::new()),
+        };
+        Arc::new(Self {
+            style,
+            state: Mutex::new(State {
+                held,
+                layers,
+                failed: None,
+            }),
+        })
+    }
+
+    /// Ends: nothing moves any more, and nothing is printed but whole lines. Fails if something
+    /// could not be printed.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let mut state = self.state();
+        if let Layers::Bars(bars) = &mut state.layers {
+            bars.finish();
+        }
+        state.failed.take().map_or(Ok(()), Err)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in another thread leaves nothing half done here that matters.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch for Progress {
+    fn event(&self, event: Event) {
+        let mut state = self.state();
+        match event {
+            Event::Notice(text) => {
+                let line = format!("WARNING: {text}\n");
+                match &state.layers {
+                    Layers::Bars(bars) => bars.suspend(|| say(&line)),
+                    _ => say(&line),
+                }
+            }
+            Event::Pulling { reference } if self.style != Style::Quiet => {
+                let text = std::mem::take(&mut state.held) + &words::heading(&reference);
+                state.line(&text);
+            }
+            Event::Layer { digest, status } => state.layer(&digest, &status),
+            Event::Pulling { .. } | Event::Pulled { .. } => {}
+        }
+    }
+}
+
+impl State {
+    fn line(&mut self, text: &str) {
+        let done = match &self.layers {
+            Layers::Bars(bars) => bars.suspend(|| print(text)),
+            _ => print(text),
+        };
+        self.keep(done);
+    }
+
+    fn layer(&mut self, digest: &Digest, status: &LayerStatus) {
+        let line = match &mut self.layers {
+            Layers::None => None,
+            Layers::Plain(plain) => plain.line(digest, status),
+            Layers::Bars(bars) => bars.update(digest, status),
+        };
+        if let Some(line) = line {
+            self.line(&line);
+        }
+    }
+
+    /// Whoever closed the pipe does not want the rest; the pull itself goes on.
+    fn keep(&mut self, done: Result<()>) {
+        if let Err(failure) = done {
+            self.failed.get_or_insert(failure);
+            self.layers = Layers::None;
+        }
+    }
+}
+
+/// What is said once everything of a reference is here.
+pub(crate) fn summary(reference: &Reference, digest: &Digest, newer: bool) -> String {
+    format!("{}{}", words::digest(digest), status(reference, newer))
+}
+
+/// Only its first line.
+pub(crate) fn digest_line(digest: &Digest) -> String {
+    words::digest(digest)
+}
+
+/// Only its last line.
+pub(crate) fn status(reference: &Reference, newer: bool) -> String {
+    words::status(reference, newer)
+}
+
+#[cfg(test)]
+mod tests;
