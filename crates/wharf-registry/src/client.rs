@@ -268,8 +268,14 @@ impl Client {
         pauses: &mut Pauses,
         error: &RegistryError,
     ) -> Option<Duration> {
-        let contact = matches!(error, RegistryError::Unreachable { .. }) && !place.was_reached();
-        if contact && (place.is_loopback() || pauses.failures() + 1 >= FIRST_CONTACTS) {
+        let no_contact = matches!(
+            error,
+            RegistryError::Unreachable { .. } | RegistryError::Tls { .. }
+        );
+        if no_contact
+            && !place.was_reached()
+            && (place.is_loopback() || pauses.failures() + 1 >= FIRST_CONTACTS)
+        {
             return None;
         }
         pauses.after(error)

@@ -71,7 +71,8 @@ pub(crate) async fn exchange(
                 strayed,
             });
         };
-        let next = follow(&url, target, outgoing)
+        let downgrade = place.is_some_and(|place| place.insecure);
+        let next = follow(&url, target, outgoing, downgrade)
             .map_err(|reason| RegistryError::Protocol { request, reason })?;
         // Once strayed, always strayed: whoever redirects back must not be handed them either.
         strayed |= next.origin() != outgoing.url.origin();
@@ -124,8 +125,14 @@ fn redirect(response: &Response) -> Option<&[u8]> {
         .map(HeaderValue::as_bytes)
 }
 
-/// The address to go on with, if it is one that may be gone on with.
-fn follow(from: &Url, target: &[u8], outgoing: &Outgoing<'_>) -> Result<Url, String> {
+/// The address to go on with, if it is one that may be gone on with. `downgrade` allows http after
+/// https: for registries that are insecure by setting.
+fn follow(
+    from: &Url,
+    target: &[u8],
+    outgoing: &Outgoing<'_>,
+    downgrade: bool,
+) -> Result<Url, String> {
     let target = std::str::from_utf8(target)
         .ok()
         .and_then(|text| from.join(text).ok());
@@ -139,7 +146,7 @@ fn follow(from: &Url, target: &[u8], outgoing: &Outgoing<'_>) -> Result<Url, Str
         ));
     }
     match (from.scheme(), next.scheme()) {
-        ("https", "http") => {
+        ("https", "http") if !downgrade => {
             return Err(format!(
                 "it redirects from https to {shown}, which is not followed"
             ));

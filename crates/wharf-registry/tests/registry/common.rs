@@ -17,10 +17,19 @@ pub(crate) fn settings() -> Settings {
             base: Duration::from_millis(1),
             cap: Duration::from_millis(5),
         },
-        stall_timeout: Duration::from_millis(300),
+        // A machine that is busy with other tests must not look like a registry that stalls.
+        stall_timeout: Duration::from_secs(20),
         connect_timeout: Duration::from_secs(5),
         ..Settings::default()
     }
+}
+
+/// A client that soon thinks that a registry stalls.
+pub(crate) fn impatient() -> Registry {
+    Registry::new(Settings {
+        stall_timeout: Duration::from_millis(200),
+        ..settings()
+    })
 }
 
 /// A client that knows nothing of anybody.

@@ -8,7 +8,7 @@ use wharf_testkit::images::samples;
 use wharf_testkit::{Fault, On, TestRegistry, When};
 
 use crate::canned::{Canned, answer};
-use crate::common::{client, settings};
+use crate::common::{client, impatient, settings};
 
 async fn error_of(client: &Registry, name: &str) -> RegistryError {
     client
@@ -193,10 +193,7 @@ async fn a_registry_that_says_nothing_is_not_waited_for() {
             std::thread::park();
         },
     });
-    let mut settings = settings();
-    settings.stall_timeout = Duration::from_millis(50);
-    let client = Registry::new(settings);
-    let error = error_of(&client, &server.reference("app:1").to_string()).await;
+    let error = error_of(&impatient(), &server.reference("app:1").to_string()).await;
     assert!(matches!(error, RegistryError::Broken { .. }), "{error}");
     assert!(
         error.to_string().ends_with("said nothing for too long"),

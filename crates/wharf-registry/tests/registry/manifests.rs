@@ -10,7 +10,7 @@ use wharf_testkit::images::{Content as _, samples};
 use wharf_testkit::{Fault, On, TestRegistry, When};
 
 use crate::canned::{Canned, answer, raw};
-use crate::common::{Heard, client, drain, refused};
+use crate::common::{Heard, client, drain, impatient, refused};
 
 #[tokio::test]
 async fn resolves_a_tag_and_keeps_the_manifest_for_the_copy() {
@@ -208,7 +208,7 @@ async fn survives_what_passes() {
     ] {
         registry.behave();
         registry.fault(On::manifests(), When::Times(2), fault.clone());
-        let resolved = client()
+        let resolved = impatient()
             .resolve(&registry.reference("team/app:1"), &Unwatched)
             .await;
         assert!(resolved.is_ok(), "{fault:?}: {:?}", resolved.err());

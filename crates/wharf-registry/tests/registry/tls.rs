@@ -261,6 +261,26 @@ async fn a_registry_with_a_folder_is_never_asked_in_plain_http() {
     assert!(registry.requests().is_empty());
 }
 
+#[tokio::test]
+async fn only_an_insecure_registry_may_redirect_to_plain_http() {
+    let plain = Canned::start(|_| answer("200 OK", &[], br#"{"tags":["a"]}"#));
+    let (_, config) = authority_of_itself(&["127.0.0.1"], 2100);
+    let location = format!("Location: http://{}/x", plain.address);
+    let server = Canned::start_with(Some(config), move |_| {
+        answer("307 Temporary Redirect", &[&location], b"")
+    });
+    let host = HostSettings {
+        mirrors: Vec::new(),
+        insecure: true,
+    };
+    let registries = [(server.address.to_string(), host)].into();
+    let client = Registry::new(Settings {
+        registries,
+        ..settings()
+    });
+    assert_eq!(client.tags(&server.reference("app")).await.unwrap(), ["a"]);
+}
+
 /// Names and what is in them.
 type Files<'a> = &'a [(&'a str, &'a str)];
 
