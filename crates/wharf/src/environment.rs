@@ -110,7 +110,7 @@ impl Environment {
                 .into_iter()
                 .chain(podman)
                 .collect(),
-            helper_path: std::env::var_os("PATH"),
+            helper_path: value("PATH"),
         }
     }
 

@@ -65,10 +65,6 @@ pub(crate) fn server<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
 fn cannot_start(error: std::io::Error) -> Failure {
     Failure::error(format!("cannot start: {error}"))
 }

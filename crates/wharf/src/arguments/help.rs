@@ -66,10 +66,11 @@ fn about(command: &Command) -> String {
 
 /// The commands below a command: at the top the common ones first, then the groups.
 fn commands(text: &mut String, command: &Command, top: bool) {
-    let all: Vec<&Command> = command
+    let mut all: Vec<&Command> = command
         .get_subcommands()
         .filter(|c| !c.is_hide_set())
         .collect();
+    all.sort_by_key(|c| c.get_name());
     let width = all
         .iter()
         .map(|c| c.get_name().len())

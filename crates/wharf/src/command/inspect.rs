@@ -117,7 +117,7 @@ enum Format {
     /// As a list, in one line.
     Compact,
     /// By a template, a line for each.
-    Template(Template),
+    Template(Box<Template>),
 }
 
 impl Format {
@@ -126,7 +126,7 @@ impl Format {
             None | Some("") => Ok(Self::Indented),
             Some("json") => Ok(Self::Compact),
             Some(source) => Template::parse(source)
-                .map(Self::Template)
+                .map(|template| Self::Template(Box::new(template)))
                 .map_err(|error| Failure::Other {
                     message: error.to_string(),
                     hint: None,
