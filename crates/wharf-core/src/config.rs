@@ -118,7 +118,10 @@ impl ImageConfig {
 
     /// When the image was made. Absent or unreadable dates count as never.
     pub fn created(&self) -> Option<jiff::Timestamp> {
-        self.fields.created.as_deref().and_then(|text| text.parse().ok())
+        self.fields
+            .created
+            .as_deref()
+            .and_then(|text| text.parse().ok())
     }
 
     /// The chain IDs of the layers, the base first: what Docker calls a layer in `Deleted:` lines.

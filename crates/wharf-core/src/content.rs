@@ -149,14 +149,15 @@ impl ContentError {
 }
 
 /// Reads a manifest or config whole, and verifies it.
-pub async fn read_document(
-    source: &dyn Source,
-    what: &Descriptor,
-) -> Result<Bytes, ContentError> {
+pub async fn read_document(source: &dyn Source, what: &Descriptor) -> Result<Bytes, ContentError> {
     let place = || source.place();
     if what.size > DOCUMENT_MAX {
         let what_text = what.digest.to_string();
-        return Err(ContentError::TooLarge { what: what_text, size: what.size, place: place() });
+        return Err(ContentError::TooLarge {
+            what: what_text,
+            size: what.size,
+            place: place(),
+        });
     }
     let mut reader = source.open(what, 0..what.size).await?;
     let mut all = BytesMut::with_capacity(usize::try_from(what.size).unwrap_or(0));
@@ -169,13 +170,22 @@ pub async fn read_document(
     let (expected, actual) = (what.size, all.len() as u64);
     if expected != actual {
         let what = what.digest.clone();
-        return Err(ContentError::Size { what, expected, actual, place: place() });
+        return Err(ContentError::Size {
+            what,
+            expected,
+            actual,
+            place: place(),
+        });
     }
     let all = all.freeze();
     let actual = digest_like(&what.digest, &all);
     if actual != what.digest {
         let expected = what.digest.clone();
-        return Err(ContentError::Mismatch { expected, actual, place: place() });
+        return Err(ContentError::Mismatch {
+            expected,
+            actual,
+            place: place(),
+        });
     }
     Ok(all)
 }

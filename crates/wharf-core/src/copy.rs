@@ -115,9 +115,8 @@ impl Task {
                         self.child(&child, depth).await?;
                     }
                 }
-                Kind::Image(_) | Kind::Artifact(_) if self.to.contains(what).await? => {
-                    self.report_layers(&manifest);
-                }
+                // All of it is here: there is nothing to say of its layers (Docker 28.5: pull).
+                Kind::Image(_) | Kind::Artifact(_) if self.to.contains(what).await? => {}
                 Kind::Image(_) | Kind::Artifact(_) => self.parts(&manifest).await?,
             }
             let document = Document {
@@ -204,13 +203,6 @@ impl Task {
             self.report(what, LayerStatus::Complete);
         }
         Ok(())
-    }
-
-    /// Says of an image that is here whole that each of its layers is.
-    fn report_layers(&self, manifest: &Manifest) {
-        for layer in manifest.children().into_iter().skip(1) {
-            self.report(layer, LayerStatus::Exists);
-        }
     }
 
     fn report(&self, blob: &Descriptor, status: LayerStatus) {

@@ -101,7 +101,9 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
-        let (name, hex) = text.split_once(':').ok_or_else(|| DigestError::Format(text.into()))?;
+        let (name, hex) = text
+            .split_once(':')
+            .ok_or_else(|| DigestError::Format(text.into()))?;
         let algorithm = match name {
             "sha256" => Algorithm::Sha256,
             "sha512" => Algorithm::Sha512,
@@ -116,7 +118,10 @@ impl FromStr for Digest {
                 expected: algorithm.hex_len(),
             });
         }
-        Ok(Self { algorithm, text: text.into() })
+        Ok(Self {
+            algorithm,
+            text: text.into(),
+        })
     }
 }
 
@@ -187,7 +192,10 @@ impl Hasher {
                 text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
             }
         }
-        Digest { algorithm, text: text.into() }
+        Digest {
+            algorithm,
+            text: text.into(),
+        }
     }
 }
 
@@ -208,7 +216,12 @@ mod tests {
         assert_eq!(Digest::of(b"").as_str(), EMPTY);
         let mut hasher = Hasher::new(Algorithm::Sha512);
         hasher.update(b"abc");
-        assert!(hasher.finish().as_str().starts_with("sha512:ddaf35a193617abacc417349ae204131"));
+        assert!(
+            hasher
+                .finish()
+                .as_str()
+                .starts_with("sha512:ddaf35a193617abacc417349ae204131")
+        );
     }
 
     #[test]
@@ -224,8 +237,17 @@ mod tests {
         let upper = EMPTY.to_uppercase();
         let traversal = format!("sha256:../../{}", &EMPTY[13..]);
         let long = format!("{EMPTY}0");
-        for text in ["", ":", "sha256", "sha256:", "md5:00", &upper, &traversal, &long, &EMPTY[..70]]
-        {
+        for text in [
+            "",
+            ":",
+            "sha256",
+            "sha256:",
+            "md5:00",
+            &upper,
+            &traversal,
+            &long,
+            &EMPTY[..70],
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

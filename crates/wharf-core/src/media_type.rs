@@ -86,8 +86,14 @@ mod tests {
 
     #[test]
     fn knows_how_layers_are_packed() {
-        assert_eq!(layer_compression(DOCKER_LAYER_GZIP), Some(Compression::Gzip));
-        assert_eq!(layer_compression(DOCKER_LAYER_FOREIGN), Some(Compression::Gzip));
+        assert_eq!(
+            layer_compression(DOCKER_LAYER_GZIP),
+            Some(Compression::Gzip)
+        );
+        assert_eq!(
+            layer_compression(DOCKER_LAYER_FOREIGN),
+            Some(Compression::Gzip)
+        );
         assert_eq!(
             layer_compression("application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"),
             Some(Compression::Zstd)

@@ -43,6 +43,9 @@ pub struct ImageRow {
     pub labels: BTreeMap<String, String>,
     /// When it was last given a name.
     pub last_tagged: Option<Timestamp>,
+    /// Is it kept until somebody removes it? An image that has only just arrived isn't yet, and one
+    /// that was removed is here only as long as something else holds it.
+    pub kept: bool,
 }
 
 /// An image with its names: one entry of a listing.

@@ -298,6 +298,11 @@ impl DiskSink {
             if !file_here || !store.catalog.read(|rows| rows.is_whole(&digest))? {
                 return Ok(false);
             }
+            // An image that was stored unread is here for whoever does not read it either.
+            let reads = this.options.inspector.is_some();
+            if reads && store.catalog.read(|rows| rows.has_unread_layers(&digest))? {
+                return Ok(false);
+            }
             let (held, _) = store
                 .catalog
                 .write(&store.leases, Durability::Process, |rows| {

@@ -35,7 +35,10 @@ pub(super) fn find(rows: &Reading<'_>, text: &str) -> Result<Found> {
         .map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?
         .or_latest();
     if let Some(image) = by_name(rows, &reference)? {
-        return Ok(Found { image, by: By::Name(reference) });
+        return Ok(Found {
+            image,
+            by: By::Name(reference),
+        });
     }
     if let Some(found) = by_prefix(rows, text)? {
         return Ok(found);
@@ -57,10 +60,12 @@ pub(super) fn by_name(rows: &Reading<'_>, reference: &Reference) -> Result<Optio
 }
 
 fn by_digest(rows: &Reading<'_>, digest: &Digest) -> Result<Option<Found>> {
-    if let Some(image) = rows.image(digest)? {
+    if let Some(image) = kept(rows, digest)? {
         return Ok(Some(Found { image, by: By::Id }));
     }
-    let Some(id) = rows.find_manifest(digest)?.into_iter().next() else { return Ok(None) };
+    let Some(id) = rows.shown_by(digest)? else {
+        return Ok(None);
+    };
     Ok(rows.image(&id)?.map(|image| Found { image, by: By::Id }))
 }
 
@@ -78,10 +83,17 @@ fn by_prefix(rows: &Reading<'_>, text: &str) -> Result<Option<Found>> {
         several => {
             let ids: Vec<&str> = several.iter().map(Digest::short).collect();
             let message = format!("No such image: {text}");
-            Err(EngineError::new(ErrorKind::NotFound, message)
-                .hint(format!("several images' IDs start with it: {}, …", ids.join(", "))))
+            Err(EngineError::new(ErrorKind::NotFound, message).hint(format!(
+                "several images' IDs start with it: {}, …",
+                ids.join(", ")
+            )))
         }
     }
+}
+
+/// An image that nobody has removed.
+pub(super) fn kept(rows: &Reading<'_>, id: &Digest) -> Result<Option<ImageRow>> {
+    Ok(rows.image(id)?.filter(|image| image.kept))
 }
 
 fn as_digest(text: &str) -> Option<Digest> {

@@ -17,7 +17,12 @@ pub(super) fn inspect(store: &Store, name: &str) -> Result<ImageDetail> {
     let manifest = image.manifest.clone();
     let last_tagged = image.last_tagged;
     let summary = summary(image, tags, digests);
-    Ok(ImageDetail { summary, manifest, config: config.raw, last_tagged })
+    Ok(ImageDetail {
+        summary,
+        manifest,
+        config: config.raw,
+        last_tagged,
+    })
 }
 
 /// Says how the image was built, the last step first.

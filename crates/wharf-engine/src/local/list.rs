@@ -21,12 +21,17 @@ pub(super) fn list(
     zone: &TimeZone,
 ) -> Result<Vec<ImageSummary>> {
     let wanted = Wanted::new(rows, &query.filters, now, zone)?;
-    let mut all: Vec<ImageSummary> =
-        rows.images()?.into_iter().filter_map(|image| wanted.summary(image)).collect();
+    let mut all: Vec<ImageSummary> = rows
+        .images()?
+        .into_iter()
+        .filter_map(|image| wanted.summary(image))
+        .collect();
     // Docker's order; where it leaves it to chance, ours is by name.
     all.sort_by(|a, b| {
         let second = |s: &ImageSummary| s.created.map_or(0, Timestamp::as_second);
-        second(b).cmp(&second(a)).then_with(|| names_of(a).cmp(&names_of(b)))
+        second(b)
+            .cmp(&second(a))
+            .then_with(|| names_of(a).cmp(&names_of(b)))
     });
     Ok(all)
 }
@@ -45,15 +50,16 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(
-        rows: &Reading<'_>,
-        filters: &Filters,
-        now: Timestamp,
-        zone: &TimeZone,
-    ) -> Result<Self> {
+    fn new(rows: &Reading<'_>, filters: &Filters, now: Timestamp, zone: &TimeZone) -> Result<Self> {
         known(filters, &LIST_FILTERS)?;
         let created = |name: &String| Ok(find(rows, name)?.image.created);
-        let dates = |name| filters.get(name).iter().map(created).collect::<Result<Vec<_>>>();
+        let dates = |name| {
+            filters
+                .get(name)
+                .iter()
+                .map(created)
+                .collect::<Result<Vec<_>>>()
+        };
         let mut before: Vec<Timestamp> = dates("before")?.into_iter().flatten().collect();
         for text in filters.get("until") {
             before.push(until(text, now, zone)?);
@@ -73,7 +79,11 @@ impl Wanted {
 
     /// The image as a list shows it, if it is wanted.
     fn summary(&self, listed: Listed) -> Option<ImageSummary> {
-        let Listed { image, names, repo_digests } = listed;
+        let Listed {
+            image,
+            names,
+            repo_digests,
+        } = listed;
         let in_time = |limit: Option<Timestamp>, fits: fn(Timestamp, Timestamp) -> bool| {
             limit.is_none_or(|limit| image.created.is_some_and(|created| fits(created, limit)))
         };
@@ -99,7 +109,9 @@ impl Wanted {
     fn fits_pattern(&self, reference: &Reference) -> bool {
         self.patterns.as_ref().is_none_or(|patterns| {
             let (name, repository) = (reference.familiar(), reference.familiar_repository());
-            patterns.iter().any(|p| p.is_match(&name) || p.is_match(&repository))
+            patterns
+                .iter()
+                .any(|p| p.is_match(&name) || p.is_match(&repository))
         })
     }
 }
@@ -113,14 +125,22 @@ pub(super) struct Label {
 impl Label {
     pub(super) fn all(texts: &[String]) -> Vec<Self> {
         let split = |text: &String| match text.split_once('=') {
-            Some((key, value)) => Self { key: key.to_owned(), value: Some(value.to_owned()) },
-            None => Self { key: text.clone(), value: None },
+            Some((key, value)) => Self {
+                key: key.to_owned(),
+                value: Some(value.to_owned()),
+            },
+            None => Self {
+                key: text.clone(),
+                value: None,
+            },
         };
         texts.iter().map(split).collect()
     }
 
     pub(super) fn fits(&self, labels: &BTreeMap<String, String>) -> bool {
-        labels.get(&self.key).is_some_and(|has| self.value.as_ref().is_none_or(|v| v == has))
+        labels
+            .get(&self.key)
+            .is_some_and(|has| self.value.as_ref().is_none_or(|v| v == has))
     }
 }
 
@@ -138,7 +158,12 @@ pub(super) fn known(filters: &Filters, names: &[&str]) -> Result<()> {
 
 /// A filter that is yes or no; Docker takes `1` and `true`, `0` and `false`.
 pub(super) fn boolean(filters: &Filters, name: &str) -> Result<Option<bool>> {
-    let is = |words: [&str; 2]| filters.get(name).iter().any(|v| words.contains(&v.as_str()));
+    let is = |words: [&str; 2]| {
+        filters
+            .get(name)
+            .iter()
+            .any(|v| words.contains(&v.as_str()))
+    };
     match (filters.get(name), is(["1", "true"]), is(["0", "false"])) {
         ([], ..) => Ok(None),
         (_, true, false) => Ok(Some(true)),

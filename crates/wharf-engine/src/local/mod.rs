@@ -37,7 +37,11 @@ impl LocalEngine {
     /// Opens the store in `root`, and makes it if it isn't there.
     pub fn open(root: &Path, settings: Settings) -> Result<Self> {
         let store = Store::open(root)?;
-        Ok(Self { store, settings, registry: OnceLock::new() })
+        Ok(Self {
+            store,
+            settings,
+            registry: OnceLock::new(),
+        })
     }
 
     /// The store, for what is not a use case of images: checking, serving.
@@ -47,7 +51,8 @@ impl LocalEngine {
 
     /// The client is made when it is first needed: most commands never need one.
     fn registry(&self) -> &Registry {
-        self.registry.get_or_init(|| Registry::new(self.settings.registry.clone()))
+        self.registry
+            .get_or_init(|| Registry::new(self.settings.registry.clone()))
     }
 }
 
@@ -59,7 +64,15 @@ impl Engine for LocalEngine {
         options: &PullOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Pulled> {
-        pull::pull(&self.store, self.registry(), &self.settings, reference, options, watch).await
+        pull::pull(
+            &self.store,
+            self.registry(),
+            &self.settings,
+            reference,
+            options,
+            watch,
+        )
+        .await
     }
 
     async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>> {
@@ -73,7 +86,8 @@ impl Engine for LocalEngine {
 
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>> {
         let zone = &self.settings.zone;
-        self.store.read(|rows| list::list(rows, query, Timestamp::now(), zone))
+        self.store
+            .read(|rows| list::list(rows, query, Timestamp::now(), zone))
     }
 
     async fn inspect(&self, name: &str) -> Result<ImageDetail> {
@@ -85,14 +99,17 @@ impl Engine for LocalEngine {
     }
 
     async fn remove(&self, name: &str, options: &RemoveOptions) -> Result<Vec<Removed>> {
-        let (removed, _) = self.store.write(|rows| remove::remove(rows, name, options))?;
+        let (removed, _) = self
+            .store
+            .write(|rows| remove::remove(rows, name, options))?;
         Ok(removed)
     }
 
     async fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
         let zone = &self.settings.zone;
-        let (mut pruned, freed) =
-            self.store.write(|rows| prune::prune(rows, options, Timestamp::now(), zone))?;
+        let (mut pruned, freed) = self
+            .store
+            .write(|rows| prune::prune(rows, options, Timestamp::now(), zone))?;
         let collected = self.store.collect()?;
         pruned.freed = freed.bytes + collected.freed.bytes + collected.partial.bytes;
         Ok(pruned)

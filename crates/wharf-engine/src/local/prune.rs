@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use wharf_core::Digest;
 use wharf_store::Writing;
 
+use super::find::kept;
 use super::list::{Label, boolean, known, until};
 use super::remove::{delete, references, remove};
 use crate::{EngineError, ErrorKind, PruneOptions, Pruned, RemoveOptions, Removed, Result};
@@ -47,7 +48,7 @@ pub(super) fn prune(
             && labels.iter().all(|label| label.fits(&image.labels))
             && (unwanted.is_empty() || !unwanted.iter().all(|label| label.fits(&image.labels)));
         // Removing one platform may have removed the others.
-        if !matches || (!all && !entry.names.is_empty()) || rows.image(&image.id)?.is_none() {
+        if !matches || (!all && !entry.names.is_empty()) || kept(rows, &image.id)?.is_none() {
             continue;
         }
         remove_whole(rows, &image.id, &mut pruned.removed)?;
@@ -69,9 +70,13 @@ fn reclaimed(sizes: &HashMap<Digest, u64>, removed: &[Removed]) -> u64 {
 fn remove_whole(rows: &mut Writing<'_>, id: &Digest, removed: &mut Vec<Removed>) -> Result<()> {
     while let Some(reference) = references(rows, id)?.first() {
         // The full name: it can't be taken for an ID.
-        removed.extend(remove(rows, &reference.to_string(), &RemoveOptions::default())?);
+        removed.extend(remove(
+            rows,
+            &reference.to_string(),
+            &RemoveOptions::default(),
+        )?);
     }
-    if rows.image(id)?.is_some() {
+    if kept(rows, id)?.is_some() {
         delete(rows, id, removed)?;
     }
     Ok(())

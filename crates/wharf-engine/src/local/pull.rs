@@ -27,21 +27,30 @@ pub(super) async fn pull(
     watch: Arc<dyn Watch>,
 ) -> Result<Pulled> {
     // With both a tag and a digest, the digest is pulled and the tag not set (Docker 28.5).
-    let reference =
-        if reference.digest().is_some() { reference.without_tag() } else { reference.clone() };
+    let reference = if reference.digest().is_some() {
+        reference.without_tag()
+    } else {
+        reference.clone()
+    };
     let resolved = registry.resolve(&reference, watch.as_ref()).await?;
     let root = resolved.manifest;
-    watch.event(Event::Pulling { reference: reference.clone() });
+    watch.event(Event::Pulling {
+        reference: reference.clone(),
+    });
 
     let source: Arc<dyn Source> = Arc::new(registry.source(&reference, Arc::clone(&watch)));
-    let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
+    let platform = options
+        .platform
+        .clone()
+        .unwrap_or_else(Platform::of_this_machine);
     let image = choose_image(source.as_ref(), &root, &platform).await?;
     // Held until the name is set: nothing that was just fetched is collected before.
     let lease = Arc::new(store.lease()?);
     let sink = store.sink(
         lease,
         SinkOptions {
-            inspector: (settings.verify == Verify::Full).then(|| Arc::new(LayerInspector::default()) as _),
+            inspector: (settings.verify == Verify::Full)
+                .then(|| Arc::new(LayerInspector::default()) as _),
             connections: CONNECTIONS_PER_BLOB,
             ..SinkOptions::default()
         },
@@ -50,16 +59,34 @@ pub(super) async fn pull(
         let platform = platform.clone();
         Arc::new(move |index: &Index| index.choose(&platform).cloned().into_iter().collect())
     };
-    let how = Options { parallel: settings.parallel, choose };
-    copy(source, Arc::new(sink), &root.descriptor, &how, Arc::clone(&watch))
-        .await
-        .map_err(translate::copy)?;
+    let how = Options {
+        parallel: settings.parallel,
+        choose,
+    };
+    copy(
+        source,
+        Arc::new(sink),
+        &root.descriptor,
+        &how,
+        Arc::clone(&watch),
+    )
+    .await
+    .map_err(translate::copy)?;
 
     let digest = root.descriptor.digest.clone();
     let newer = set_names(store, &reference, &digest, &image.config)?;
     warn_of_other_platform(store, &image.config, options, &watch)?;
-    watch.event(Event::Pulled { reference: reference.clone(), digest: digest.clone(), newer });
-    Ok(Pulled { reference, digest, image: image.config, newer })
+    watch.event(Event::Pulled {
+        reference: reference.clone(),
+        digest: digest.clone(),
+        newer,
+    });
+    Ok(Pulled {
+        reference,
+        digest,
+        image: image.config,
+        newer,
+    })
 }
 
 /// The image that was chosen.
@@ -70,19 +97,23 @@ struct Chosen {
 
 /// Follows indexes down to the platform's image, before anything is fetched: what has no image
 /// for the platform, or is not an image at all, fails without a trace.
-async fn choose_image(
-    source: &dyn Source,
-    root: &Manifest,
-    platform: &Platform,
-) -> Result<Chosen> {
+async fn choose_image(source: &dyn Source, root: &Manifest, platform: &Platform) -> Result<Chosen> {
     let mut manifest = root.clone();
     for _ in 0..=INDEX_DEPTH_MAX {
         match &manifest.kind {
-            Kind::Image(parts) => return Ok(Chosen { config: parts.config.digest.clone() }),
+            Kind::Image(parts) => {
+                return Ok(Chosen {
+                    config: parts.config.digest.clone(),
+                });
+            }
             Kind::Artifact(parts) => return Err(not_an_image(&parts.config)),
             Kind::Index(index) => {
-                let child = index.choose(platform).ok_or_else(|| no_match(index, platform))?;
-                let raw = read_document(source, child).await.map_err(translate::content)?;
+                let child = index
+                    .choose(platform)
+                    .ok_or_else(|| no_match(index, platform))?;
+                let raw = read_document(source, child)
+                    .await
+                    .map_err(translate::content)?;
                 manifest = Manifest::parse(&child.media_type, raw).map_err(|error| {
                     let message = format!("manifest {} cannot be read", child.digest);
                     EngineError::new(ErrorKind::Corrupt, message).because(error)
@@ -101,8 +132,11 @@ fn not_an_image(config: &Descriptor) -> EngineError {
 }
 
 fn no_match(index: &Index, platform: &Platform) -> EngineError {
-    let mut have: Vec<String> =
-        index.images().filter_map(|d| d.platform.as_ref()).map(ToString::to_string).collect();
+    let mut have: Vec<String> = index
+        .images()
+        .filter_map(|d| d.platform.as_ref())
+        .map(ToString::to_string)
+        .collect();
     have.dedup();
     let message = format!("no matching manifest for {platform} in the manifest list entries");
     let error = EngineError::new(ErrorKind::NotFound, message);
@@ -123,9 +157,7 @@ fn set_names(
     let with_digest = reference.with_digest(target.clone());
     let (newer, _) = store.write(|rows| {
         let known = rows.repo_digests_of(image)?.contains(&with_digest);
-        if !known {
-            rows.set_repo_digest(&with_digest, image)?;
-        }
+        rows.set_repo_digest(&with_digest, image)?;
         if reference.digest().is_some() {
             return Ok::<_, EngineError>(!known);
         }
@@ -142,7 +174,9 @@ fn warn_of_other_platform(
     options: &PullOptions,
     watch: &Arc<dyn Watch>,
 ) -> Result<()> {
-    let Some(wanted) = &options.platform else { return Ok(()) };
+    let Some(wanted) = &options.platform else {
+        return Ok(());
+    };
     let Some(row) = store.read(|rows| Ok::<_, EngineError>(rows.image(image)?))? else {
         return Ok(());
     };

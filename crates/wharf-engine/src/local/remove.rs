@@ -21,7 +21,9 @@ pub(super) fn remove(
     match found.by {
         By::Name(name) => {
             let target = untag(rows, &name, &id, &mut removed)?;
-            drop_siblings(rows, &name, target.as_ref(), &id, &mut removed)?;
+            if let Some(target) = target {
+                drop_siblings(rows, &target, &id, &mut removed)?;
+            }
             if !references(rows, &id)?.is_empty() {
                 return Ok(removed);
             }
@@ -75,7 +77,10 @@ fn drop_orphaned_digests(
 ) -> Result<()> {
     let here = |other: &Reference| other.repository() == name.repository();
     let left = references(rows, id)?;
-    if left.iter().any(|other| here(other) && other.tag().is_some()) {
+    if left
+        .iter()
+        .any(|other| here(other) && other.tag().is_some())
+    {
         return Ok(());
     }
     for digest in left.iter().filter(|other| here(other)) {
@@ -84,21 +89,26 @@ fn drop_orphaned_digests(
     Ok(())
 }
 
-/// The other platforms that were pulled under the same name go with it: nothing else would ever
-/// name them.
+/// The other platforms that were pulled under a name go with the last name of their index: nothing
+/// else would ever name them.
 fn drop_siblings(
     rows: &mut Writing<'_>,
-    name: &Reference,
-    target: Option<&Digest>,
+    target: &Digest,
     id: &Digest,
     removed: &mut Vec<Removed>,
 ) -> Result<()> {
-    let Some(target) = target else { return Ok(()) };
+    if rows.is_named(target)? {
+        return Ok(());
+    }
     for sibling in rows.find_manifest(target)? {
         if sibling == *id {
             continue;
         }
-        drop_orphaned_digests(rows, name, &sibling, removed)?;
+        for reference in references(rows, &sibling)? {
+            if reference.digest() == Some(target) {
+                drop_reference(rows, &reference, &sibling, removed)?;
+            }
+        }
         if references(rows, &sibling)?.is_empty() {
             delete(rows, &sibling, removed)?;
         }
@@ -113,11 +123,15 @@ fn drop_reference(
     removed: &mut Vec<Removed>,
 ) -> Result<()> {
     if reference.digest().is_some() {
-        rows.remove_repo_digest(reference)?;
+        rows.remove_repo_digest(reference, id)?;
     } else {
         rows.remove_name(reference)?;
     }
-    removed.push(Removed::Untagged(reference.familiar()));
+    // An index's digest names each of its platforms; it is said once.
+    let word = Removed::Untagged(reference.familiar());
+    if !removed.contains(&word) {
+        removed.push(word);
+    }
     Ok(())
 }
 
@@ -131,14 +145,21 @@ pub(super) fn delete(
     rows.remove_image(id)?;
     removed.push(Removed::Deleted(id.clone()));
     // The topmost layer first, as Docker does it.
-    removed.extend(own.into_iter().rev().map(|layer| Removed::Deleted(layer.chain_id)));
+    removed.extend(
+        own.into_iter()
+            .rev()
+            .map(|layer| Removed::Deleted(layer.chain_id)),
+    );
     Ok(())
 }
 
 /// Every name of an image, with tags and with digests, in Docker's order.
 pub(super) fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Reference>> {
-    let mut all: Vec<Reference> =
-        rows.names_of(id)?.into_iter().map(|name| name.reference).collect();
+    let mut all: Vec<Reference> = rows
+        .names_of(id)?
+        .into_iter()
+        .map(|name| name.reference)
+        .collect();
     all.extend(rows.repo_digests_of(id)?);
     all.sort_by_cached_key(Reference::familiar);
     Ok(all)
@@ -152,5 +173,7 @@ fn is_single(all: &[Reference]) -> bool {
     let mut tags = all.iter().filter(|reference| reference.tag().is_some());
     let first = tags.next().unwrap_or(&all[0]);
     tags.next().is_none()
-        && all.iter().all(|other| other.repository() == first.repository())
+        && all
+            .iter()
+            .all(|other| other.repository() == first.repository())
 }

@@ -23,7 +23,9 @@ pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> R
     let content = match &found.by {
         By::Name(name) => match name.digest() {
             Some(digest) => digest.clone(),
-            None => rows.name(name)?.map_or(found.image.manifest.digest.clone(), |n| n.target),
+            None => rows
+                .name(name)?
+                .map_or(found.image.manifest.digest.clone(), |n| n.target),
         },
         By::Id => found.image.manifest.digest.clone(),
     };

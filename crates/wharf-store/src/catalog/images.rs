@@ -13,7 +13,7 @@ use crate::rows::{BlobRow, ImageRow, LayerRow, Listed};
 use crate::{Result, StoreError};
 
 const IMAGE: &str = "SELECT b.digest, m.media_type, d.digest, d.size, i.created, i.size, i.os, \
-                     i.architecture, i.variant, i.labels, i.last_tagged, i.id \
+                     i.architecture, i.variant, i.labels, i.last_tagged, i.id, i.kept \
                      FROM images i JOIN blobs b ON b.id = i.id \
                      JOIN manifests m ON m.id = i.manifest JOIN blobs d ON d.id = m.id";
 
@@ -91,8 +91,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The kept images whose ID starts with these hex digits; at most two, enough to see that it's
-    /// ambiguous.
+    /// The kept images whose ID, or whose manifest's or index's digest, starts with these hex
+    /// digits; IDs count before manifests. At most two, enough to see that it's ambiguous.
     pub fn find_images(&self, hex_prefix: &str) -> Result<Vec<Digest>> {
         if hex_prefix.is_empty() || !hex_prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Vec::new());
@@ -103,8 +103,40 @@ impl Reading<'_> {
         )?;
         let from = format!("sha256:{hex_prefix}");
         let to = format!("{from}g"); // the letter after the last hex digit
-        let found = statement.query_map([from, to], |row| parsed(row, 0))?;
-        Ok(found.collect::<rusqlite::Result<_>>()?)
+        let found = statement.query_map([&from, &to], |row| parsed(row, 0))?;
+        let images = found.collect::<rusqlite::Result<Vec<_>>>()?;
+        if !images.is_empty() {
+            return Ok(images);
+        }
+        let mut statement = self.rows.prepare_cached(
+            "SELECT b.digest FROM blobs b JOIN manifests m ON m.id = b.id \
+             WHERE b.digest >= ?1 AND b.digest < ?2 ORDER BY b.digest LIMIT 2",
+        )?;
+        let found = statement.query_map([&from, &to], |row| parsed::<Digest>(row, 0))?;
+        let mut images = Vec::new();
+        for manifest in found.collect::<rusqlite::Result<Vec<_>>>()? {
+            let shown = self.shown_by(&manifest)?;
+            images.extend(shown.filter(|image| !images.contains(image)));
+        }
+        Ok(images)
+    }
+
+    /// The image that a manifest's or an index's digest shows: of several platforms, the one that
+    /// was named last.
+    pub fn shown_by(&self, manifest: &Digest) -> Result<Option<Digest>> {
+        let mut shown: Option<ImageRow> = None;
+        for id in self.find_manifest(manifest)? {
+            let Some(image) = self.image(&id)? else {
+                continue;
+            };
+            if shown
+                .as_ref()
+                .is_none_or(|shown| shown.last_tagged < image.last_tagged)
+            {
+                shown = Some(image);
+            }
+        }
+        Ok(shown.map(|image| image.id))
     }
 
     /// The kept images that a manifest's or an index's digest leads to, in the index's order.
@@ -143,6 +175,16 @@ impl Reading<'_> {
         let mut statement = self.rows.prepare_cached(&sql)?;
         let layers = statement.query_map([image.as_str()], read_layer)?;
         Ok(layers.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Is this the manifest of an image with layers that nobody has read yet?
+    pub(crate) fn has_unread_layers(&self, manifest: &Digest) -> Result<bool> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM blobs m JOIN manifests s ON s.id = m.id \
+               JOIN image_layers l ON l.image = s.image JOIN blobs b ON b.id = l.layer \
+               WHERE m.digest = ?1 AND b.diff_id IS NULL)",
+        )?;
+        Ok(statement.query_row([manifest.as_str()], |row| row.get(0))?)
     }
 
     /// What is known of a layer, by its blob.
@@ -223,6 +265,7 @@ fn read_image(row: &Row<'_>) -> rusqlite::Result<ImageRow> {
         variant: row.get(8)?,
         labels: read_labels(row, 9)?,
         last_tagged: time(row, 10)?,
+        kept: row.get(12)?,
     })
 }
 

@@ -33,6 +33,15 @@ impl Reading<'_> {
         Ok(names.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Does any name point to this manifest or index?
+    pub fn is_named(&self, target: &Digest) -> Result<bool> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM names \
+             WHERE target = (SELECT id FROM blobs WHERE digest = ?1))",
+        )?;
+        Ok(statement.query_row([target.as_str()], |row| row.get(0))?)
+    }
+
     /// The names with digests of an image, sorted by repository and digest.
     pub fn repo_digests_of(&self, image: &Digest) -> Result<Vec<Reference>> {
         let mut statement = self.rows.prepare_cached(
@@ -46,12 +55,13 @@ impl Reading<'_> {
         Ok(all.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The image that a name with a digest points to. `reference` has a digest; its tag is ignored.
+    /// The image that a name with a digest shows: of several platforms, the one that was pulled
+    /// last. `reference` has a digest; its tag is ignored.
     pub fn repo_digest(&self, reference: &Reference) -> Result<Option<Digest>> {
         let digest = digest_of(reference)?;
         let mut statement = self.rows.prepare_cached(
             "SELECT b.digest FROM repo_digests r JOIN blobs b ON b.id = r.image \
-             WHERE r.repository = ?1 AND r.digest = ?2",
+             WHERE r.repository = ?1 AND r.digest = ?2 ORDER BY r.updated DESC LIMIT 1",
         )?;
         let found = statement
             .query_row([reference.repository().as_str(), digest.as_str()], |row| {
@@ -113,24 +123,28 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Says that `reference` (with a digest, its tag ignored) is how a registry names the image.
-    /// The image is kept from now on.
+    /// Says that `reference` (with a digest, its tag ignored) is how a registry names the image,
+    /// and that it shows this one of its platforms from now on. The image is kept.
     pub fn set_repo_digest(&mut self, reference: &Reference, image: &Digest) -> Result<()> {
         let digest = digest_of(reference)?;
         let image = self.image_id(image)?;
+        let now = self.now.as_microsecond();
         self.rows
-            .prepare_cached("INSERT OR REPLACE INTO repo_digests VALUES (?1, ?2, ?3)")?
-            .execute(params![reference.repository(), digest.as_str(), image])?;
+            .prepare_cached("INSERT OR REPLACE INTO repo_digests VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![reference.repository(), digest.as_str(), image, now])?;
         self.keep(image)
     }
 
     /// Forgets that. Was it known?
-    pub fn remove_repo_digest(&mut self, reference: &Reference) -> Result<bool> {
+    pub fn remove_repo_digest(&mut self, reference: &Reference, image: &Digest) -> Result<bool> {
         let digest = digest_of(reference)?;
+        let image = self.image_id(image)?;
         let removed = self
             .rows
-            .prepare_cached("DELETE FROM repo_digests WHERE repository = ?1 AND digest = ?2")?
-            .execute([reference.repository().as_str(), digest.as_str()])?;
+            .prepare_cached(
+                "DELETE FROM repo_digests WHERE repository = ?1 AND digest = ?2 AND image = ?3",
+            )?
+            .execute(params![reference.repository(), digest.as_str(), image])?;
         self.loosen(digest)?;
         Ok(removed > 0)
     }

@@ -75,11 +75,13 @@ CREATE TABLE names (
 CREATE INDEX names_image ON names (image) WHERE image IS NOT NULL;
 CREATE INDEX names_target ON names (target);
 
+-- The digest of an index names each of its platforms' images that was pulled.
 CREATE TABLE repo_digests (
   repository TEXT NOT NULL,
   digest     TEXT NOT NULL,
   image      INTEGER NOT NULL REFERENCES images,
-  PRIMARY KEY (repository, digest)
+  updated    INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest, image)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX repo_digests_image ON repo_digests (image);
 CREATE INDEX repo_digests_digest ON repo_digests (digest);

@@ -173,14 +173,14 @@ async fn a_repo_digest_holds_its_index() {
     assert!(
         world
             .store
-            .write(|rows| rows.remove_repo_digest(&digest))
+            .write(|rows| rows.remove_repo_digest(&digest, image.id()))
             .unwrap()
             .0
     );
     assert!(
         !world
             .store
-            .write(|rows| rows.remove_repo_digest(&digest))
+            .write(|rows| rows.remove_repo_digest(&digest, image.id()))
             .unwrap()
             .0
     );

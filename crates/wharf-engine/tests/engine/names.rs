@@ -1,10 +1,6 @@
 //! Naming, finding, listing and removing images.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
-
-mod common;
-
-use common::{Bench, words};
+use crate::bench::{Bench, words};
 use wharf_core::Reference;
 use wharf_engine::{
     Engine as _, ErrorKind, Filters, ListQuery, PruneOptions, RemoveOptions, Removed,
@@ -31,8 +27,15 @@ async fn find(bench: &Bench, filters: &[(&str, &str)]) -> Result<Vec<String>, St
     for (name, value) in filters {
         query.filters.add(name, value);
     }
-    let found = bench.engine.images(&query).await.map_err(|error| error.message)?;
-    Ok(found.into_iter().flat_map(|image| image.repo_tags).collect())
+    let found = bench
+        .engine
+        .images(&query)
+        .await
+        .map_err(|error| error.message)?;
+    Ok(found
+        .into_iter()
+        .flat_map(|image| image.repo_tags)
+        .collect())
 }
 
 #[tokio::test]
@@ -54,25 +57,46 @@ async fn finds_an_image_by_everything_that_names_it() {
         image.manifest.digest.as_str(),
         short_manifest,
     ] {
-        assert_eq!(bench.engine.inspect(text).await.unwrap().summary.id, *id, "{text}");
+        assert_eq!(
+            bench.engine.inspect(text).await.unwrap().summary.id,
+            *id,
+            "{text}"
+        );
     }
     for (text, message) in [
         ("nosuch", "No such image: nosuch:latest"),
         ("nosuch:1", "No such image: nosuch:1"),
-        ("Bad", "invalid reference format: repository name (library/Bad) must be lowercase"),
+        (
+            "Bad",
+            "invalid reference format: repository name (library/Bad) must be lowercase",
+        ),
     ] {
-        assert_eq!(bench.engine.inspect(text).await.unwrap_err().message, message);
+        assert_eq!(
+            bench.engine.inspect(text).await.unwrap_err().message,
+            message
+        );
     }
 }
 
 #[tokio::test]
 async fn a_name_is_moved_by_tagging_again() {
-    let (one, two) = (Image::random(1, 1, 100).build(), Image::random(2, 1, 100).build());
+    let (one, two) = (
+        Image::random(1, 1, 100).build(),
+        Image::random(2, 1, 100).build(),
+    );
     let (bench, registry) = bench_with(&[("one:1", &one), ("two:1", &two)]).await;
     let target = reference("app");
 
-    bench.engine.tag(&registry.name("one:1"), &target).await.unwrap();
-    bench.engine.tag(two.config.digest.short(), &target).await.unwrap();
+    bench
+        .engine
+        .tag(&registry.name("one:1"), &target)
+        .await
+        .unwrap();
+    bench
+        .engine
+        .tag(two.config.digest.short(), &target)
+        .await
+        .unwrap();
 
     let id = bench.engine.inspect("app:latest").await.unwrap().summary.id;
     assert_eq!(id, two.config.digest);
@@ -85,39 +109,83 @@ async fn refuses_the_targets_that_docker_refuses() {
     let source = registry.name("app:1");
     let digest = format!("x@sha256:{}", "0".repeat(64));
     for (target, message) in [
-        ("sha256:x", "refusing to create an ambiguous tag using digest algorithm as name"),
-        (digest.as_str(), "refusing to create a tag with a digest reference"),
+        (
+            "sha256:x",
+            "refusing to create an ambiguous tag using digest algorithm as name",
+        ),
+        (
+            digest.as_str(),
+            "refusing to create a tag with a digest reference",
+        ),
     ] {
-        let error = bench.engine.tag(&source, &reference(target)).await.unwrap_err();
-        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Invalid, message));
+        let error = bench
+            .engine
+            .tag(&source, &reference(target))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ErrorKind::Invalid, message)
+        );
     }
-    let error = bench.engine.tag("nosuch", &reference("x:1")).await.unwrap_err();
+    let error = bench
+        .engine
+        .tag("nosuch", &reference("x:1"))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn a_further_name_keeps_every_platform() {
     let registry = TestRegistry::start();
-    registry.push("multi:1", &samples::platforms(&["linux/amd64", "linux/arm64"]));
+    registry.push(
+        "multi:1",
+        &samples::platforms(&["linux/amd64", "linux/arm64"]),
+    );
     let bench = Bench::new();
     let name = registry.reference("multi:1");
     bench.pull_for(&name, Some("linux/arm64")).await.unwrap();
     let amd = bench.pull_for(&name, Some("linux/amd64")).await.unwrap();
-    bench.engine.tag(&name.to_string(), &reference("copy:1")).await.unwrap();
+    bench
+        .engine
+        .tag(&name.to_string(), &reference("copy:1"))
+        .await
+        .unwrap();
 
-    let removed = bench.engine.remove(&name.to_string(), &RemoveOptions::default()).await.unwrap();
+    let removed = bench
+        .engine
+        .remove(&name.to_string(), &RemoveOptions::default())
+        .await
+        .unwrap();
 
-    assert!(removed.iter().all(|one| matches!(one, Removed::Untagged(_))), "{removed:?}");
+    assert!(
+        removed
+            .iter()
+            .all(|one| matches!(one, Removed::Untagged(_))),
+        "{removed:?}"
+    );
     let id = bench.engine.inspect("copy:1").await.unwrap().summary.id;
     assert_eq!(id, amd.image);
-    bench.engine.remove("copy:1", &RemoveOptions::default()).await.unwrap();
-    assert!(bench.listing().await.is_empty(), "{:?}", bench.listing().await);
+    bench
+        .engine
+        .remove("copy:1", &RemoveOptions::default())
+        .await
+        .unwrap();
+    assert!(
+        bench.listing().await.is_empty(),
+        "{:?}",
+        bench.listing().await
+    );
 }
 
 #[tokio::test]
 async fn lists_the_newest_first_and_filters() {
     let build = |seed, created: &str, version: &str| {
-        Image::random(seed, 1, 100).created(created).label("version", version).build()
+        Image::random(seed, 1, 100)
+            .created(created)
+            .label("version", version)
+            .build()
     };
     let old = build(1, "2024-01-01T00:00:00Z", "1");
     let new = build(2, "2024-06-01T00:00:00Z", "2");
@@ -129,7 +197,10 @@ async fn lists_the_newest_first_and_filters() {
         (vec![], both.clone()),
         (vec![("label", "version")], both.clone()),
         (vec![("label", "version=1")], vec![one.clone()]),
-        (vec![("label", "version"), ("label", "version=2")], vec![two.clone()]),
+        (
+            vec![("label", "version"), ("label", "version=2")],
+            vec![two.clone()],
+        ),
         (vec![("before", two.as_str())], vec![one.clone()]),
         (vec![("since", one.as_str())], vec![two.clone()]),
         (vec![("until", "2024-03-01")], vec![one.clone()]),
@@ -139,14 +210,21 @@ async fn lists_the_newest_first_and_filters() {
         (vec![("dangling", "0")], both),
     ];
     for (filters, expected) in all {
-        assert_eq!(find(&bench, &filters).await.unwrap(), expected, "{filters:?}");
+        assert_eq!(
+            find(&bench, &filters).await.unwrap(),
+            expected,
+            "{filters:?}"
+        );
     }
     for (filter, message) in [
         (("nosuch", "1"), "invalid filter 'nosuch'"),
         (("dangling", "maybe"), "invalid filter 'dangling=[maybe]'"),
         (("since", "nosuch"), "No such image: nosuch:latest"),
         (("reference", "["), "syntax error in pattern"),
-        (("until", "whenever"), "failed to parse value as time or duration: \"whenever\""),
+        (
+            ("until", "whenever"),
+            "failed to parse value as time or duration: \"whenever\"",
+        ),
     ] {
         assert_eq!(find(&bench, &[filter]).await.unwrap_err(), message);
     }
@@ -195,26 +273,43 @@ async fn the_last_name_takes_the_image_and_its_own_layers_with_it() {
 async fn an_id_with_names_in_two_repositories_needs_force() {
     let image = samples::small();
     let (bench, registry) = bench_with(&[("app:1", &image)]).await;
-    bench.engine.tag(&registry.name("app:1"), &reference("other:1")).await.unwrap();
+    bench
+        .engine
+        .tag(&registry.name("app:1"), &reference("other:1"))
+        .await
+        .unwrap();
     let id = image.config.digest.short();
 
-    let error = bench.engine.remove(id, &RemoveOptions::default()).await.unwrap_err();
+    let error = bench
+        .engine
+        .remove(id, &RemoveOptions::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict);
     assert_eq!(bench.listing().await.len(), 1);
 
-    let force = RemoveOptions { force: true, no_prune: false };
+    let force = RemoveOptions {
+        force: true,
+        no_prune: false,
+    };
     bench.engine.remove(id, &force).await.unwrap();
     assert!(bench.listing().await.is_empty());
 }
 
 #[tokio::test]
 async fn prunes_what_has_no_name_and_says_what_came_free() {
-    let (old, new) = (Image::random(1, 2, 500).build(), Image::random(2, 1, 500).build());
+    let (old, new) = (
+        Image::random(1, 2, 500).build(),
+        Image::random(2, 1, 500).build(),
+    );
     let (bench, registry) = bench_with(&[("app:1", &old)]).await;
     registry.push("app:1", &new);
     bench.pull(&registry.reference("app:1")).await.unwrap();
     let prune = async |all| {
-        let options = PruneOptions { all, filters: Filters::default() };
+        let options = PruneOptions {
+            all,
+            filters: Filters::default(),
+        };
         bench.engine.prune(&options).await.unwrap()
     };
 

@@ -1,10 +1,6 @@
 //! Pulling, from a registry that behaves and from one that doesn't.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
-
-mod common;
-
-use common::{Bench, open};
+use crate::bench::{Bench, open};
 use wharf_core::{Event, LayerStatus};
 use wharf_engine::{Engine as _, ErrorKind, Verify};
 use wharf_testkit::images::samples;
@@ -42,14 +38,20 @@ async fn says_what_happens_to_each_layer() {
     assert!(matches!(events.first(), Some(Event::Pulling { .. })));
     for layer in &image.layers {
         let said = |status: &LayerStatus| {
-            let this = Event::Layer { digest: layer.digest.clone(), status: status.clone() };
+            let this = Event::Layer {
+                digest: layer.digest.clone(),
+                status: status.clone(),
+            };
             events.iter().position(|event| *event == this)
         };
         assert!(said(&LayerStatus::Waiting).is_some());
         assert!(said(&LayerStatus::Downloaded) < said(&LayerStatus::Complete));
         assert!(said(&LayerStatus::Downloaded).is_some());
     }
-    assert!(matches!(events.last(), Some(Event::Pulled { newer: true, .. })));
+    assert!(matches!(
+        events.last(),
+        Some(Event::Pulled { newer: true, .. })
+    ));
 }
 
 #[tokio::test]
@@ -62,7 +64,10 @@ async fn fetches_nothing_that_is_here() {
     bench.pull(&registry.reference("team/app:1")).await.unwrap();
 
     let again = bench.pull(&registry.reference("team/app:1")).await.unwrap();
-    let other = bench.pull(&registry.reference("team/other:2")).await.unwrap();
+    let other = bench
+        .pull(&registry.reference("team/other:2"))
+        .await
+        .unwrap();
 
     assert!(!again.newer && other.newer);
     for (blob, _) in &image.blobs {
@@ -73,7 +78,10 @@ async fn fetches_nothing_that_is_here() {
 #[tokio::test]
 async fn a_tag_that_moved_leaves_the_old_image_without_a_name() {
     let registry = TestRegistry::start();
-    let (old, new) = (Image::random(1, 2, 500).build(), Image::random(2, 2, 500).build());
+    let (old, new) = (
+        Image::random(1, 2, 500).build(),
+        Image::random(2, 2, 500).build(),
+    );
     registry.push("team/app:1", &old);
     let bench = Bench::new();
     let name = registry.reference("team/app:1");
@@ -119,7 +127,10 @@ async fn another_platform_joins_and_replaces_nothing() {
 #[tokio::test]
 async fn a_platform_that_is_not_there_is_refused_before_anything_is_fetched() {
     let registry = TestRegistry::start();
-    registry.push("team/multi:1", &samples::platforms(&["linux/amd64", "linux/arm64"]));
+    registry.push(
+        "team/multi:1",
+        &samples::platforms(&["linux/amd64", "linux/arm64"]),
+    );
     let bench = Bench::new();
 
     let error = bench
@@ -132,7 +143,10 @@ async fn a_platform_that_is_not_there_is_refused_before_anything_is_fetched() {
         error.message,
         "no matching manifest for linux/riscv64 in the manifest list entries"
     );
-    assert_eq!(error.hint.unwrap(), "there are linux/amd64, linux/arm64: see --platform");
+    assert_eq!(
+        error.hint.unwrap(),
+        "there are linux/amd64, linux/arm64: see --platform"
+    );
     assert!(bench.listing().await.is_empty());
 }
 
@@ -144,21 +158,35 @@ async fn goes_on_from_what_an_earlier_pull_has_left() {
     let layer = &image.layers[0];
     let folder = tempfile::tempdir().unwrap();
     let name = registry.reference("team/app:1");
-    registry.fault(On::digest(&layer.digest), When::Times(1), Fault::Cut(700_000));
+    registry.fault(
+        On::digest(&layer.digest),
+        When::Times(1),
+        Fault::Cut(700_000),
+    );
     registry.fault(On::digest(&layer.digest), When::Always, Fault::Status(503));
     {
-        let bench = Bench { engine: open(&folder, Verify::Full), folder: tempfile::tempdir().unwrap() };
+        let bench = Bench {
+            engine: open(&folder, Verify::Full),
+            folder: tempfile::tempdir().unwrap(),
+        };
         let error = bench.pull(&name).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable, "{}", error.chain());
     }
     registry.behave();
 
-    let bench = Bench { engine: open(&folder, Verify::Full), folder: tempfile::tempdir().unwrap() };
+    let bench = Bench {
+        engine: open(&folder, Verify::Full),
+        folder: tempfile::tempdir().unwrap(),
+    };
     bench.pull(&name).await.unwrap();
 
     let again = registry.bytes_served(&layer.digest) - layer.size;
     // What was on its way into the file when the connection broke may come twice.
-    assert!(again < 300_000, "{again} bytes came twice\n{}", registry.story());
+    assert!(
+        again < 300_000,
+        "{again} bytes came twice\n{}",
+        registry.story()
+    );
 }
 
 #[tokio::test]
@@ -169,7 +197,11 @@ async fn wrong_bytes_are_refused_and_nothing_is_named() {
         registry.push("team/app:1", &image);
         let bench = Bench::verifying(verify);
         let name = registry.reference("team/app:1");
-        registry.fault(On::digest(&image.layers[1].digest), When::Always, Fault::Flip(2000));
+        registry.fault(
+            On::digest(&image.layers[1].digest),
+            When::Always,
+            Fault::Flip(2000),
+        );
 
         let error = bench.pull(&name).await.unwrap_err();
 
@@ -199,13 +231,23 @@ async fn what_is_no_image_is_refused_and_says_what_it_is() {
     let registry = TestRegistry::start();
     let image = samples::small();
     registry.push("team/app:1", &image);
-    registry.push("team/app:sig", &samples::artifact("application/x-signature", &image.manifest));
+    registry.push(
+        "team/app:sig",
+        &samples::artifact("application/x-signature", &image.manifest),
+    );
     let bench = Bench::new();
 
-    let error = bench.pull(&registry.reference("team/app:sig")).await.unwrap_err();
+    let error = bench
+        .pull(&registry.reference("team/app:sig"))
+        .await
+        .unwrap_err();
 
     assert_eq!(error.kind, ErrorKind::Invalid);
-    assert!(error.message.starts_with("unsupported media type"), "{}", error.message);
+    assert!(
+        error.message.starts_with("unsupported media type"),
+        "{}",
+        error.message
+    );
 }
 
 #[tokio::test]
@@ -234,16 +276,27 @@ async fn a_pull_by_digest_sets_no_tag() {
     let image = samples::small();
     registry.push("team/app:1", &image);
     let bench = Bench::new();
-    let by_digest = registry.reference("team/app").with_digest(image.manifest.digest.clone());
+    let by_digest = registry
+        .reference("team/app")
+        .with_digest(image.manifest.digest.clone());
 
     let first = bench.pull(&by_digest).await.unwrap();
     let both = format!("{}:1@{}", by_digest.repository(), image.manifest.digest);
     let second = bench.pull(&both.parse().unwrap()).await.unwrap();
 
     assert!(first.newer && !second.newer);
-    assert_eq!(bench.listing().await, [format!(" {}", image.config.digest.short())]);
+    assert_eq!(
+        bench.listing().await,
+        [format!(" {}", image.config.digest.short())]
+    );
     // Docker 28.5, 03_pull_by_digest: the tag is news, although nothing is fetched.
-    assert!(bench.pull(&registry.reference("team/app:1")).await.unwrap().newer);
+    assert!(
+        bench
+            .pull(&registry.reference("team/app:1"))
+            .await
+            .unwrap()
+            .newer
+    );
 }
 
 #[tokio::test]
@@ -255,9 +308,18 @@ async fn sizes_are_the_blobs_until_somebody_reads_the_layers() {
     let name = registry.reference("team/app:1");
     let size = async |verify| {
         let engine = open(&folder, verify);
-        let bench = Bench { engine, folder: tempfile::tempdir().unwrap() };
+        let bench = Bench {
+            engine,
+            folder: tempfile::tempdir().unwrap(),
+        };
         bench.pull(&name).await.unwrap();
-        bench.engine.inspect(&name.to_string()).await.unwrap().summary.size
+        bench
+            .engine
+            .inspect(&name.to_string())
+            .await
+            .unwrap()
+            .summary
+            .size
     };
 
     let blobs: u64 = image.layers.iter().map(|layer| layer.size).sum();
