@@ -362,3 +362,24 @@ async fn does_not_follow_redirects_for_ever() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn whatever_happens_it_ends_and_heals() {
+    let (registry, layer, bytes) = one_layer();
+    let reference = registry.reference("team/app");
+    let client = client();
+    for seed in 0..40 {
+        registry.misbehave(seed, 0.7);
+        // A wrong byte is the sink's to find; a wrong number of them would be ours.
+        if let Ok(read) = blob(&client, &reference, &layer).await {
+            assert_eq!(read.len(), bytes.len(), "seed {seed}");
+        }
+        registry.behave();
+        assert!(
+            blob(&client, &reference, &layer).await.unwrap() == bytes,
+            "seed {seed}"
+        );
+    }
+    // Eighty would do if nothing ever went wrong.
+    assert!(ranges(&registry).len() > 100);
+}
