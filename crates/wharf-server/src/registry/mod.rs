@@ -94,6 +94,7 @@ impl Registry {
 
 async fn handle(State(registry): State<Registry>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match dispatch(&registry, request).await {
         Ok(response) => response,
         Err(failure) => failure.into_response(),
@@ -103,6 +104,7 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = Body::empty();
     }
+    tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     let (name, value) = API_VERSION;
     response
         .headers_mut()

@@ -56,6 +56,8 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -79,6 +81,23 @@ mod tests {
         }
         assert_eq!(parse(None, 100), Asked::Whole);
         assert_eq!(parse(Some("bytes=0-"), 0), Asked::Outside);
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_lies_within_the_blob(header in "bytes=[0-9]{0,21}-[0-9]{0,21}", size: u64) {
+            if let Asked::Part(range) = parse(Some(&header), size) {
+                prop_assert!(range.start < range.end && range.end <= size);
+            }
+        }
+
+        #[test]
+        fn never_panics(header in "\\PC{0,40}", size: u64) {
+            parse(Some(&header), size);
+            if let Some(range) = parse_chunk(&header) {
+                prop_assert!(range.start < range.end);
+            }
+        }
     }
 
     #[test]

@@ -113,6 +113,8 @@ fn percent_decode(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -165,6 +167,24 @@ mod tests {
             Route::parse(&format!("/v2/a/b/blobs/{escaped}")).unwrap(),
             blob()
         );
+    }
+
+    proptest! {
+        /// Whatever a path says, the parts that come out of it are safe in files' names.
+        #[test]
+        fn never_panics_and_never_lets_a_traversal_through(
+            path in "/v2/[a-z%0-9A-F./_-]{0,40}(/blobs/uploads/|/manifests/|/blobs/|/tags/)?\\PC{0,80}"
+        ) {
+            let Ok(route) = Route::parse(&path) else { return Ok(()) };
+            let text = format!("{route:?}");
+            prop_assert!(!text.contains("..") && !text.contains('\\'), "{path} {text}");
+        }
+
+        #[test]
+        fn finds_any_repository(name in "[a-z0-9]{1,9}([._-][a-z0-9]{1,9}){0,2}(/[a-z0-9]{1,9}){0,3}") {
+            let path = format!("/v2/{name}/tags/list");
+            prop_assert_eq!(Route::parse(&path).unwrap(), Route::Tags(name.parse().unwrap()));
+        }
     }
 
     #[test]
