@@ -210,3 +210,27 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         .collect::<Vec<_>>()
         .join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write /a/path/of/this/machine")]
+    struct WriteError(#[source] io::Error);
+
+    fn failure(kind: io::ErrorKind) -> Failure {
+        BackendError::failed(WriteError(kind.into())).into()
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_paths_are_not() {
+        let full = failure(io::ErrorKind::StorageFull);
+        assert_eq!(full.status, StatusCode::INSUFFICIENT_STORAGE);
+        let other = failure(io::ErrorKind::PermissionDenied);
+        assert_eq!(other.status, StatusCode::INTERNAL_SERVER_ERROR);
+        for failure in [full, other] {
+            assert!(!failure.errors[0].message.contains("/a/path"));
+        }
+    }
+}

@@ -333,6 +333,24 @@ impl TestRegistry {
         self.shared.log.all()
     }
 
+    /// What it was asked and what it answered, for whoever looks for the reason of a failure.
+    pub fn story(&self) -> String {
+        let mut story = format!("{} was asked:\n", self.shared.base);
+        for request in self.requests() {
+            let range = request.range.as_deref().unwrap_or("-");
+            let authorization = request.authorization.as_deref().unwrap_or("-");
+            story.push_str(&format!(
+                "  {:?} {} {} range {range} authorization {authorization} -> {} ({} bytes)\n",
+                request.origin,
+                request.method,
+                request.path,
+                request.status(),
+                request.sent(),
+            ));
+        }
+        story
+    }
+
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
         self.shared.log.clear();
@@ -403,26 +421,6 @@ impl Drop for TestRegistry {
         if thread::panicking() {
             tell(&self.story());
         }
-    }
-}
-
-impl TestRegistry {
-    /// What it was asked and what it answered, for whoever looks for the reason of a failure.
-    pub fn story(&self) -> String {
-        let mut story = format!("{} was asked:\n", self.shared.base);
-        for request in self.requests() {
-            let range = request.range.as_deref().unwrap_or("-");
-            let authorization = request.authorization.as_deref().unwrap_or("-");
-            story.push_str(&format!(
-                "  {:?} {} {} range {range} authorization {authorization} -> {} ({} bytes)\n",
-                request.origin,
-                request.method,
-                request.path,
-                request.status(),
-                request.sent(),
-            ));
-        }
-        story
     }
 }
 
