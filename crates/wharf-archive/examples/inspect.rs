@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use wharf_archive::LayerInspector;
@@ -12,7 +13,17 @@ use wharf_core::layer::LayerFacts;
 /// How many bytes come at once: about what a network delivers.
 const PIECE: usize = 64 * 1024;
 
-fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            writeln!(io::stderr(), "{error}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments
         .next()

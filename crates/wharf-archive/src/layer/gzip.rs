@@ -1,7 +1,7 @@
 //! gzip (RFC 1952), fed with bytes: every member is read, and nothing else may follow.
 //!
 //! The members' frame is read here and only the deflate data is handed to zlib-rs: its own gzip mode
-//! computes the checksum in its window, which costs an eighth of the speed.
+//! computes the checksum in its window, which costs a sixth of the speed (docs/speed.md).
 
 use flate2::{Decompress, FlushDecompress, Status};
 
