@@ -4,17 +4,15 @@
 //! a reference before its registry has answered, so that a list of which none exists prints nothing
 //! but errors.
 
-use std::sync::Arc;
-
 use clap::Args;
-use wharf_core::{Platform, Reference, Watch};
+use wharf_core::{Platform, Reference};
 use wharf_engine::{Engine, PullOptions};
 
 use crate::context::Context;
 use crate::environment::Program;
 use crate::exit::{Failure, Result};
 use crate::print::print;
-use crate::progress::{Progress, Style, digest_line, status, summary};
+use crate::progress::{Shown, Style, digest_line, status, summary};
 use crate::runtime;
 
 /// The arguments.
@@ -148,10 +146,9 @@ async fn pull_one(engine: &dyn Engine, plan: &Plan, wanted: &Wanted) -> Result<(
             print(&std::mem::take(&mut held))?;
         }
     }
-    let progress = Progress::new(plan.style, held);
-    let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
-    let pulled = engine.pull(reference, &plan.options, watch).await;
-    progress.finish()?;
+    let shown = Shown::new(plan.style, held);
+    let pulled = engine.pull(reference, &plan.options, shown.watch()).await;
+    shown.finish()?;
     let pulled = pulled?;
     if plan.style != Style::Quiet {
         print(&summary(&pulled.reference, &pulled.digest, pulled.newer))?;
@@ -168,10 +165,9 @@ async fn pull_tags(engine: &dyn Engine, plan: &Plan, repository: &Reference) -> 
                 "the registry lists a tag that is none, {tag:?}: {error}"
             ))
         })?;
-        let progress = Progress::new(plan.style, String::new());
-        let watch: Arc<dyn Watch> = Arc::clone(&progress) as _;
-        let pulled = engine.pull(&reference, &plan.options, watch).await;
-        progress.finish()?;
+        let shown = Shown::new(plan.style, String::new());
+        let pulled = engine.pull(&reference, &plan.options, shown.watch()).await;
+        shown.finish()?;
         let pulled = pulled?;
         newer |= pulled.newer;
         if plan.style != Style::Quiet {

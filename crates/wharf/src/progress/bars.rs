@@ -24,6 +24,11 @@ const LINES_DEFAULT: usize = 24;
 /// How wide a bar is at most, and at least; where there is less room there is none.
 const BAR_MAX: usize = 40;
 const BAR_MIN: usize = 10;
+/// How wide the two sizes are: `1.03MB/2.05GB`, `1e+03kB/1e+03kB`. The bars of all layers end in
+/// one column, whatever their sizes.
+const SIZES_WIDTH: usize = 15;
+/// How wide everything is but the bar: `b90dda330915: Downloading [] `, sizes, `  95.1MB/s  1m20s`.
+const TEXT_WIDTH: usize = 29 + SIZES_WIDTH + 18;
 
 /// The bars of one pull.
 pub(super) struct Bars {
@@ -168,16 +173,13 @@ impl Layer {
             human::table_size(total)
         );
         let rate = self.rate.describe(now, self.done, Some(total));
-        let tail = format!("{sizes}  {rate}");
-        // The layer's name, what it does, and the bar's brackets stand there too.
-        let taken = "b90dda330915: Downloading [] ".len() + tail.len() + 1;
-        match terminal_width().saturating_sub(taken).min(BAR_MAX) {
-            0..BAR_MIN => format!("Downloading {}", tail.trim_end()),
-            width => format!(
-                "Downloading [{}] {}",
-                bar(self.done, total, width),
-                tail.trim_end()
-            ),
+        let tail = format!("{sizes:>SIZES_WIDTH$}  {rate}");
+        match terminal_width().saturating_sub(TEXT_WIDTH).min(BAR_MAX) {
+            0..BAR_MIN => tail.trim().to_owned(),
+            width => {
+                let bar = bar(self.done, total, width);
+                format!("Downloading [{bar}] {}", tail.trim_end())
+            }
         }
     }
 }

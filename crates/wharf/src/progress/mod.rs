@@ -44,8 +44,8 @@ impl Style {
     }
 }
 
-/// Shows one reference's pull.
-pub(crate) struct Progress {
+/// Takes the events of one reference's pull.
+struct Progress {
     style: Style,
     state: Mutex<State>,
 }
@@ -62,11 +62,40 @@ enum Layers {
     None,
     Plain(plain::Plain),
     Bars(bars::Bars),
+    /// The pull has ended; what its last threads still report is nobody's business.
+    Ended,
+}
+
+/// A pull that is shown. However it ends, an interrupt included, nothing is left moving on the
+/// screen.
+pub(crate) struct Shown(Arc<Progress>);
+
+impl Shown {
+    /// Starts; `held` is printed once the registry has answered, and not at all if it never does.
+    pub(crate) fn new(style: Style, held: String) -> Self {
+        Self(Progress::new(style, held))
+    }
+
+    /// What takes the pull's events.
+    pub(crate) fn watch(&self) -> Arc<dyn Watch> {
+        Arc::clone(&self.0) as _
+    }
+
+    /// Ends, and says whether everything could be printed.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.0.finish()
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `finish`.
+        drop(self.0.finish());
+    }
 }
 
 impl Progress {
-    /// Starts; `held` is printed once the registry has answered, and not at all if it never does.
-    pub(crate) fn new(style: Style, held: String) -> Arc<Self> {
+    fn new(style: Style, held: String) -> Arc<Self> {
         let layers = match style {
             Style::Quiet => Layers::None,
             Style::Plain => Layers::Plain(plain::Plain::default()),
@@ -82,11 +111,12 @@ impl Progress {
         })
     }
 
-    /// Ends: nothing moves any more, and nothing is printed but whole lines. Fails if something
-    /// could not be printed.
-    pub(crate) fn finish(&self) -> Result<()> {
+    /// Ends: nothing moves any more, and nothing is printed from here on. Fails if something could
+    /// not be printed.
+    fn finish(&self) -> Result<()> {
         let mut state = self.state();
-        if let Layers::Bars(bars) = &mut state.layers {
+        state.held.clear();
+        if let Layers::Bars(mut bars) = std::mem::replace(&mut state.layers, Layers::Ended) {
             bars.finish();
         }
         state.failed.take().map_or(Ok(()), Err)
@@ -101,6 +131,9 @@ impl Progress {
 impl Watch for Progress {
     fn event(&self, event: Event) {
         let mut state = self.state();
+        if matches!(state.layers, Layers::Ended) {
+            return;
+        }
         match event {
             Event::Notice(text) => {
                 let line = format!("WARNING: {text}\n");
@@ -130,7 +163,7 @@ impl State {
 
     fn layer(&mut self, digest: &Digest, status: &LayerStatus) {
         let line = match &mut self.layers {
-            Layers::None => None,
+            Layers::None | Layers::Ended => None,
             Layers::Plain(plain) => plain.line(digest, status),
             Layers::Bars(bars) => bars.update(digest, status),
         };

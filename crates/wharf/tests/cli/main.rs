@@ -1,0 +1,32 @@
+//! The built program, from outside: what it prints, where, and with which exit code.
+//!
+//! | module | what it tests |
+//! |---|---|
+//! | `usage` | help, mistakes on the command line, the name by which it was called |
+//! | `surroundings` | settings, the log, closed pipes, odd stores |
+//! | `pulling` | several references, an interrupt, what a terminal sees |
+//! | `images` | lists, inspections and removals |
+//! | `serving` | the registry, the demo |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod images;
+mod pulling;
+mod serving;
+mod surroundings;
+mod usage;
+
+use wharf_testkit::images::samples;
+use wharf_testkit::{TestRegistry, Wharf};
+
+/// The program under test, with a store and a home of its own.
+fn wharf() -> Wharf {
+    Wharf::new(env!("CARGO_BIN_EXE_wharf"))
+}
+
+/// A registry that holds one small image.
+fn registry() -> TestRegistry {
+    let registry = TestRegistry::start();
+    registry.push("team/app:1", &samples::small());
+    registry
+}
