@@ -179,7 +179,7 @@ impl Task {
                 let status = if *here {
                     LayerStatus::Exists
                 } else {
-                    LayerStatus::Waiting
+                    LayerStatus::Waiting { total: blob.size }
                 };
                 self.report(blob, status);
             }

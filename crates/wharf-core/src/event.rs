@@ -37,7 +37,10 @@ pub enum LayerStatus {
     /// It is here already.
     Exists,
     /// It will be fetched.
-    Waiting,
+    Waiting {
+        /// How many bytes it has.
+        total: u64,
+    },
     /// Bytes are coming.
     Downloading {
         /// How many are here, those of an earlier attempt included.

@@ -390,7 +390,7 @@ async fn says_what_happens_to_each_layer() {
     let [a, b] = [layers[0].clone(), layers[1].clone()];
     let expected = [
         (a, LayerStatus::Exists),
-        (b.clone(), LayerStatus::Waiting),
+        (b.clone(), LayerStatus::Waiting { total: 1 }),
         (b.clone(), LayerStatus::Downloading { done: 1, total: 1 }),
         (b, LayerStatus::Complete),
     ];

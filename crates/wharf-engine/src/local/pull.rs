@@ -42,7 +42,7 @@ pub(super) async fn pull(
     let platform = options
         .platform
         .clone()
-        .unwrap_or_else(Platform::of_this_machine);
+        .unwrap_or_else(Platform::of_this_processor);
     let image = choose_image(source.as_ref(), &root, &platform).await?;
     // Held until the name is set: nothing that was just fetched is collected before.
     let lease = Arc::new(store.lease()?);
@@ -132,6 +132,13 @@ fn not_an_image(config: &Descriptor) -> EngineError {
 }
 
 fn no_match(index: &Index, platform: &Platform) -> EngineError {
+    // What nobody asked for is named in plain words: the processor's level is of no interest.
+    let this = Platform::of_this_processor();
+    let platform = if *platform == this {
+        Platform::of_this_machine()
+    } else {
+        platform.clone()
+    };
     let mut have: Vec<String> = index
         .images()
         .filter_map(|d| d.platform.as_ref())

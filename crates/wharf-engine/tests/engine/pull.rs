@@ -44,7 +44,7 @@ async fn says_what_happens_to_each_layer() {
             };
             events.iter().position(|event| *event == this)
         };
-        assert!(said(&LayerStatus::Waiting).is_some());
+        assert!(said(&LayerStatus::Waiting { total: layer.size }).is_some());
         assert!(said(&LayerStatus::Downloaded) < said(&LayerStatus::Complete));
         assert!(said(&LayerStatus::Downloaded).is_some());
     }

@@ -81,13 +81,17 @@ impl Bars {
                 }
                 Some(layer.downloading(now))
             }
+            LayerStatus::Waiting { total } => {
+                layer.size = Some(*total);
+                None
+            }
             LayerStatus::Retrying { reason, .. } => {
                 layer.rate = Rate::default();
                 words::change(status).map(|change| format!("{change} ({reason})"))
             }
             other => words::change(other),
         };
-        if layer.bar.is_none() && room > 0 && !matches!(status, LayerStatus::Waiting) {
+        if layer.bar.is_none() && room > 0 && !matches!(status, LayerStatus::Waiting { .. }) {
             layer.bar = Some(self.screen.insert_before(&self.total, line()));
         }
         if let (Some(bar), Some(text)) = (&layer.bar, text) {
@@ -118,22 +122,14 @@ impl Bars {
         let layers = self.layers.values();
         let complete = layers.clone().filter(|layer| layer.complete).count();
         let done: u64 = layers.clone().map(|layer| layer.done).sum();
-        let known: u64 = layers.clone().filter_map(|layer| layer.size).sum();
-        // Until every layer has begun, nobody knows how much there is.
-        let whole = layers
-            .clone()
-            .all(|layer| layer.complete || layer.size.is_some());
+        let total: u64 = layers.clone().filter_map(|layer| layer.size).sum();
         self.all.note(now, done);
-        let rate = self.all.describe(now, done, whole.then_some(known));
-        let of = if whole {
-            human::table_size(known)
-        } else {
-            "?".to_owned()
-        };
+        let rate = self.all.describe(now, done, Some(total));
         let text = format!(
-            "{complete}/{} layers  {}/{of}  {rate}",
+            "{complete}/{} layers  {}/{}  {rate}",
             layers.len(),
-            human::table_size(done)
+            human::table_size(done),
+            human::table_size(total)
         );
         self.total.set_message(text.trim_end().to_owned());
     }
@@ -242,7 +238,7 @@ mod tests {
     fn a_layer_that_is_done_leaves_its_line() {
         let (mut bars, digest) = (Bars::new(), Digest::of(b"layer"));
         for status in [
-            LayerStatus::Waiting,
+            LayerStatus::Waiting { total: 2 },
             LayerStatus::Downloading { done: 1, total: 2 },
             LayerStatus::Retrying {
                 seconds: 1,

@@ -39,7 +39,7 @@ fn says_whether_anything_was_new() {
 fn a_pipe_gets_a_line_per_change() {
     let (mut plain, digest) = (plain::Plain::default(), Digest::of(b"layer"));
     let lines: String = [
-        LayerStatus::Waiting,
+        LayerStatus::Waiting { total: 2 },
         LayerStatus::Downloading { done: 1, total: 2 },
         LayerStatus::Retrying {
             seconds: 1,

@@ -21,7 +21,7 @@ pub(super) fn layer(digest: &Digest, status: &LayerStatus) -> Option<String> {
 pub(super) fn change(status: &LayerStatus) -> Option<String> {
     Some(match status {
         LayerStatus::Exists => "Already exists".to_owned(),
-        LayerStatus::Waiting => "Pulling fs layer".to_owned(),
+        LayerStatus::Waiting { .. } => "Pulling fs layer".to_owned(),
         LayerStatus::Downloading { .. } => return None,
         LayerStatus::Verifying => "Verifying Checksum".to_owned(),
         LayerStatus::Retrying { seconds, .. } => {
