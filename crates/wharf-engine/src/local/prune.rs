@@ -41,7 +41,7 @@ pub(super) fn prune(
         let layers = rows.layers(&entry.image.id)?;
         sizes.extend(layers.into_iter().map(|layer| (layer.chain_id, layer.size)));
     }
-    listed.sort_by(|a, b| b.image.created.cmp(&a.image.created));
+    listed.sort_by_key(|entry| std::cmp::Reverse(entry.image.created));
     for entry in listed {
         let image = &entry.image;
         let matches = limit.is_none_or(|limit| image.created.is_some_and(|c| c <= limit))
