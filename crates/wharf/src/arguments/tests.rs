@@ -193,3 +193,27 @@ fn every_command_explains_itself() {
         Err(Failure::Other { .. })
     ));
 }
+
+#[test]
+fn the_commands_are_consistent() {
+    for program in [Program::Wharf, Program::Docker] {
+        pflag::adapt(Cli::command(), program).debug_assert();
+    }
+}
+
+proptest::proptest! {
+    /// Words near the command line's own.
+    #[test]
+    fn any_words_are_run_explained_or_refused(
+        words in proptest::collection::vec(
+            "image|images|ls|pull|tag|-q|-qf|--quiet=|--filter|--format=|-h|--|-|--x|=|[a-z:=-]{0,6}",
+            0..6,
+        ),
+    ) {
+        let words = words.into_iter().map(OsString::from).collect();
+        if let Err(Failure::Usage { text, code }) = read(Program::Wharf, words) {
+            assert!(code == 1 || code == 125);
+            assert!(text.ends_with(" --help' for more information"), "{text}");
+        }
+    }
+}

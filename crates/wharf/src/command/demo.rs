@@ -113,7 +113,7 @@ impl Stage<'_> {
         let listener = listen("127.0.0.1:0").await?;
         let address = address(&listener)?;
         print(&format!(
-            "Docker Hub cannot be used: {reason}.\nSo a small image of the same name is served on \
+            "Docker Hub cannot be reached: {reason}.\nSo a small image of the same name is served on \
              {address}, by wharf itself.\n\n"
         ))?;
         let routes = router(

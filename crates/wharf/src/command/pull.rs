@@ -5,6 +5,8 @@
 //! but errors.
 
 use clap::Args;
+use wharf_core::platform::PlatformError;
+use wharf_core::reference::ReferenceError;
 use wharf_core::{Platform, Reference};
 use wharf_engine::{Engine, PullOptions};
 
@@ -80,11 +82,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 }
 
 fn parse(name: &str, all_tags: bool) -> Result<Wanted> {
-    let reference: Reference =
-        name.parse()
-            .map_err(|error: wharf_core::reference::ReferenceError| {
-                Failure::error(error.to_string())
-            })?;
+    let reference: Reference = name.parse().map_err(|error: ReferenceError| {
+        Failure::with_hint(
+            error.to_string(),
+            format!("{name:?} is not NAME[:TAG|@DIGEST]"),
+        )
+    })?;
     let tag_missing = reference.is_name_only();
     if all_tags && !tag_missing {
         return Err(Failure::error("tag can't be used with --all-tags/-a"));
@@ -109,7 +112,7 @@ fn platform(context: &Context, arguments: &Arguments) -> Result<Option<Platform>
         .filter(|text| !text.is_empty())
         .map(|text| text.parse())
         .transpose()
-        .map_err(|error: wharf_core::platform::PlatformError| Failure::error(error.to_string()))
+        .map_err(|error: PlatformError| Failure::error(error.to_string()))
 }
 
 /// Pulls each reference. One that fails does not keep the others.

@@ -88,4 +88,14 @@ mod tests {
             "漢字漢字漢   x\nab           y"
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn keeps_every_cell_and_every_line(text in "[a-z\t\n漢é ]{0,60}") {
+            let aligned = align(&text);
+            assert_eq!(aligned.matches('\n').count(), text.matches('\n').count());
+            let letters = |text: &str| text.replace(['\t', ' '], "");
+            assert_eq!(letters(&aligned), letters(&text));
+        }
+    }
 }

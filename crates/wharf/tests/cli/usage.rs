@@ -115,7 +115,11 @@ fn mistakes_are_explained_on_standard_error() {
             1,
             "Error: Unable to parse logging level: loud\n",
         ),
-        (&["pull", "a b"], 1, "Error: invalid reference format\n"),
+        (
+            &["pull", "a b"],
+            1,
+            "Error: invalid reference format\nhint: \"a b\" is not NAME[:TAG|@DIGEST]\n",
+        ),
         (
             &["tag", "x", "X:1"],
             1,

@@ -171,3 +171,21 @@ fn headers_pass_functions_unchanged() {
         .unwrap();
     assert_eq!(text, "Tag|IMAGE ID| IMAGE ID ");
 }
+
+proptest::proptest! {
+    /// Texts near templates.
+    #[test]
+    fn any_text_is_rendered_or_refused(
+        parts in proptest::collection::vec(
+            "\\{\\{|\\}\\}|\\.|\\.ID|\\.Layers|\\.Inner|if |end|else|range |with |json |index |\"|\\(|\\)|\\||é|[a-z $:=0-9]{0,4}",
+            0..12,
+        ),
+    ) {
+        let source = parts.concat();
+        if let Ok(template) = Template::parse(&source) {
+            let (mut text, mut header) = (String::new(), String::new());
+            drop(template.render(&record(Row), &mut text));
+            drop(template.render_header(&nil_map(), &mut header));
+        }
+    }
+}
