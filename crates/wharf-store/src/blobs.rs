@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use wharf_core::Digest;
+use wharf_core::digest::Algorithm;
 
 use crate::durable::{create_directory, remove, rename, sync_directory};
 use crate::{Result, StoreError, fail};
@@ -29,6 +30,14 @@ impl Blobs {
         Self {
             root: root.to_owned(),
         }
+    }
+
+    /// Makes the folders of a new store, durably.
+    pub(crate) fn create(&self) -> Result<()> {
+        for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+            create_directory(&self.folder().join(algorithm.as_str()), &self.root)?;
+        }
+        Ok(())
     }
 
     fn folder(&self) -> PathBuf {
@@ -75,10 +84,10 @@ impl Blobs {
             .map_err(|source| error("make read-only", source))?;
         file.sync_all().map_err(|source| error("sync", source))?;
         fail::point("blob-synced");
-        if let Some(folder) = to.parent() {
-            if !folder.is_dir() {
-                create_directory(folder, &self.root)?;
-            }
+        // A folder with a blob in it is durable: whoever put the first one has synced it. An empty one
+        // may have been made by a process that came no further.
+        if let Some(folder) = to.parent().filter(|folder| is_empty(folder)) {
+            create_directory(folder, &self.root)?;
         }
         rename(from, &to)?;
         fail::point("blob-renamed");
@@ -134,6 +143,14 @@ impl Blobs {
             }
         }
         Ok(())
+    }
+}
+
+/// Is there nothing in the folder, or no folder?
+fn is_empty(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => true,
     }
 }
 

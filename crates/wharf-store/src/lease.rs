@@ -11,6 +11,7 @@ use std::sync::Arc;
 use wharf_core::Digest;
 
 use crate::catalog::Durability;
+use crate::ingest::is_same_file;
 use crate::store::Inner;
 use crate::{Result, StoreError, durable};
 
@@ -98,11 +99,18 @@ impl Drop for Lease {
 
 fn create_locked(path: &Path) -> Result<File> {
     let error = |source| StoreError::io("make the lease", path, source);
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .open(path)
-        .map_err(error)?;
-    file.lock().map_err(error)?;
-    Ok(file)
+    loop {
+        let mut options = File::options();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(error)?;
+        file.lock().map_err(error)?;
+        // A collection may have found it before it was locked, and removed it.
+        if is_same_file(&file, path) {
+            return Ok(file);
+        }
+    }
 }

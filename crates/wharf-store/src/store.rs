@@ -52,9 +52,8 @@ impl Store {
     pub(crate) fn in_folder(root: Root) -> Result<Self> {
         let path = root.path.clone();
         if !path.join(DATABASE).exists() {
-            for folder in ["blobs", "ingest"] {
-                create_directory(&path.join(folder), &path)?;
-            }
+            create_directory(&path.join("ingest"), &path)?;
+            Blobs::new(&path).create()?;
         }
         let catalog = Catalog::open(&path)?;
         let inner = Inner::with_catalog(root, catalog);
@@ -73,7 +72,8 @@ impl Store {
         Lease::begin(Arc::clone(&self.inner))
     }
 
-    /// A place to copy to.
+    /// A place to copy to. Keep a clone of the lease until a name, a link or a kept image holds what
+    /// was copied: the sink drops its own when it's dropped.
     pub fn sink(&self, lease: Arc<Lease>, options: SinkOptions) -> DiskSink {
         DiskSink::new(Arc::clone(&self.inner), lease, options)
     }

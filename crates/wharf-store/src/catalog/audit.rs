@@ -15,6 +15,9 @@ use crate::{Result, StoreError};
 /// Bounds the names that one finding lists: enough to know where it hurts.
 const NAMES_SHOWN: u32 = 4;
 
+/// What a repair says when it does not know which images are kept.
+const KEPT: &str = "marks of kept images";
+
 /// What can still be read of a damaged database. What stands in no blob is only there.
 #[derive(Debug, Default)]
 pub(crate) struct Salvage {
@@ -155,87 +158,98 @@ impl Writing<'_> {
 
 /// Reads what can be read of a damaged database.
 pub(crate) fn salvage(path: &Path) -> Salvage {
-    let mut lost = Vec::new();
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).ok();
-    let mut read = |what: &'static str, sql: &str, take: &mut dyn FnMut(&Row<'_>) -> Taken| {
-        let whole = connection
-            .as_ref()
-            .is_some_and(|rows| read_rows(rows, sql, take).is_ok());
-        if !whole {
-            lost.push(what);
-        }
+    let mut old = Wreck {
+        rows: Connection::open_with_flags(path, flags).ok(),
+        lost: Vec::new(),
     };
-    let (mut names, mut repo_digests, mut links) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut facts, mut kept) = (Vec::new(), Vec::new());
-    read(
-        "names",
-        "SELECT n.repository, n.tag, t.digest, i.digest, n.updated, n.used FROM names n \
-         JOIN blobs t ON t.id = n.target LEFT JOIN blobs i ON i.id = n.image",
-        &mut |row| Ok(names.push(super::names::read_name(row)?)),
-    );
-    read(
-        "digests of names",
-        "SELECT r.repository, r.digest, b.digest FROM repo_digests r JOIN blobs b ON b.id = r.image",
-        &mut |row| {
-            let repository: Reference = parsed(row, 0)?;
-            Ok(repo_digests.push((repository.with_digest(parsed(row, 1)?), parsed(row, 2)?)))
-        },
-    );
-    read(
-        "links of the registry server",
-        "SELECT l.repository, b.digest, l.kind FROM links l JOIN blobs b ON b.id = l.blob",
-        &mut |row| {
-            let kind = if row.get::<_, i64>(2)? == 0 {
-                LinkKind::Blob
-            } else {
-                LinkKind::Manifest
-            };
-            Ok(links.push((row.get(0)?, parsed(row, 1)?, kind)))
-        },
-    );
-    read(
-        "what is known of layers",
-        "SELECT digest, diff_id, unpacked FROM blobs WHERE diff_id IS NOT NULL",
-        &mut |row| {
-            let known = LayerFacts {
-                diff_id: parsed(row, 1)?,
-                size: row.get(2)?,
-            };
-            Ok(facts.push((parsed(row, 0)?, known)))
-        },
-    );
-    read(
-        "which images are kept",
-        "SELECT b.digest FROM images i JOIN blobs b ON b.id = i.id WHERE i.kept",
-        &mut |row| Ok(kept.push(parsed(row, 0)?)),
-    );
     Salvage {
-        names,
-        repo_digests,
-        links,
-        facts,
-        kept,
-        lost,
+        names: old.read(
+            "names",
+            "SELECT n.repository, n.tag, t.digest, i.digest, n.updated, n.used FROM names n \
+             JOIN blobs t ON t.id = n.target LEFT JOIN blobs i ON i.id = n.image",
+            super::names::read_name,
+        ),
+        repo_digests: old.read(
+            "digests of names",
+            "SELECT r.repository, r.digest, b.digest FROM repo_digests r \
+             JOIN blobs b ON b.id = r.image",
+            |row| {
+                let repository: Reference = parsed(row, 0)?;
+                Ok((repository.with_digest(parsed(row, 1)?), parsed(row, 2)?))
+            },
+        ),
+        links: old.read(
+            "links of the registry server",
+            "SELECT l.repository, b.digest, l.kind FROM links l JOIN blobs b ON b.id = l.blob",
+            |row| {
+                let is_blob = row.get::<_, i64>(2)? == super::holds::kind_number(LinkKind::Blob);
+                let kind = if is_blob {
+                    LinkKind::Blob
+                } else {
+                    LinkKind::Manifest
+                };
+                Ok((row.get(0)?, parsed(row, 1)?, kind))
+            },
+        ),
+        facts: old.read(
+            "facts about layers",
+            "SELECT digest, diff_id, unpacked FROM blobs WHERE diff_id IS NOT NULL",
+            |row| {
+                let (diff_id, size) = (parsed(row, 1)?, row.get(2)?);
+                Ok((parsed(row, 0)?, LayerFacts { diff_id, size }))
+            },
+        ),
+        kept: old.read(
+            KEPT,
+            "SELECT b.digest FROM images i JOIN blobs b ON b.id = i.id WHERE i.kept",
+            |row| parsed(row, 0),
+        ),
+        lost: old.lost,
     }
 }
 
-type Taken = rusqlite::Result<()>;
-
-/// Calls `take` with each row that can be read. A row that cannot be understood is left out, and said
-/// so at the end; one that cannot be read ends it.
-fn read_rows(
-    connection: &Connection,
-    sql: &str,
-    take: &mut dyn FnMut(&Row<'_>) -> Taken,
-) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut whole = Ok(());
-    while let Some(row) = rows.next()? {
-        if let Err(error) = take(row) {
-            whole = Err(error);
-        }
+impl Salvage {
+    /// Is it known of every image whether somebody keeps it?
+    pub(crate) fn knows_kept(&self) -> bool {
+        !self.lost.contains(&KEPT)
     }
-    whole
+}
+
+/// A damaged database, as far as it opens.
+struct Wreck {
+    rows: Option<Connection>,
+    lost: Vec<&'static str>,
+}
+
+impl Wreck {
+    /// Reads rows until one cannot be read; one that cannot be understood is left out.
+    fn read<T>(
+        &mut self,
+        what: &'static str,
+        sql: &str,
+        mut parse: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let mut all = Vec::new();
+        let mut read = |rows: &Connection| {
+            let mut statement = rows.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            let mut whole = true;
+            while let Some(row) = rows.next()? {
+                match parse(row) {
+                    Ok(value) => all.push(value),
+                    Err(_) => whole = false,
+                }
+            }
+            Ok::<_, rusqlite::Error>(whole)
+        };
+        let whole = self
+            .rows
+            .as_ref()
+            .is_some_and(|rows| read(rows).unwrap_or(false));
+        if !whole {
+            self.lost.push(what);
+        }
+        all
+    }
 }

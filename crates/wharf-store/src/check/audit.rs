@@ -1,7 +1,7 @@
 //! The check of a store whose database can be read.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wharf_core::manifest::Kind;
 use wharf_core::{Digest, ImageConfig, Manifest};
@@ -79,7 +79,7 @@ impl<'a> Audit<'a> {
         Ok(orphans)
     }
 
-    fn check_stranger(&mut self, path: &PathBuf) -> Result<()> {
+    fn check_stranger(&mut self, path: &Path) -> Result<()> {
         let name = file_name(path).to_owned();
         self.report
             .findings

@@ -163,7 +163,7 @@ impl Workshop {
                     images.extend(self.add_manifest(rows, manifest, &mut counts)?);
                 }
                 // Without knowing which images somebody kept, none is given up.
-                let all_known = !old.lost.contains(&"which images are kept");
+                let all_known = old.knows_kept();
                 for image in images
                     .iter()
                     .filter(|image| !all_known || old.kept.contains(image))

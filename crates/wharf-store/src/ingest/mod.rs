@@ -132,7 +132,8 @@ impl Drop for DigestLock {
     }
 }
 
-fn is_same_file(file: &File, path: &Path) -> bool {
+/// Is the open file still the one that has the name?
+pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,

@@ -52,7 +52,7 @@ async fn a_damaged_layer_is_set_aside_and_the_next_pull_heals_it() {
         report.findings,
         [format!("blob {layer} is damaged: a:1 needs it")]
     );
-    assert_eq!(report.damaged, [layer.clone()]);
+    assert_eq!(report.damaged, std::slice::from_ref(layer));
     assert!(report.repaired.is_empty());
     assert!(
         world.blob_path(layer).exists(),
@@ -73,7 +73,7 @@ async fn a_damaged_layer_is_set_aside_and_the_next_pull_heals_it() {
     let sink = world.sink(inspected());
     assert!(!sink.contains(&image.manifest).await.unwrap());
     assert!(sink.contains(&other.manifest).await.unwrap());
-    assert_eq!(run(&world, false).missing, [layer.clone()]);
+    assert_eq!(run(&world, false).missing, std::slice::from_ref(layer));
     let asked = heal(&world.store, &image).await;
     assert!(
         asked.contains(layer) && !asked.contains(&image.layers[0].digest),

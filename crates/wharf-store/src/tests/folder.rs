@@ -131,7 +131,7 @@ async fn a_full_disk_is_named_and_loses_nothing() {
         journal.extend(number.to_le_bytes());
     }
     std::fs::write(file("journal"), &journal).unwrap();
-    let place = Place::of(&[bytes]);
+    let place = Place::one(&bytes);
     let error = world.put(&what, &place).await.unwrap_err();
     assert_eq!(
         error.to_string(),

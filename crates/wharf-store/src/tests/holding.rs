@@ -116,7 +116,7 @@ async fn a_collection_frees_unfinished_downloads_that_nobody_works_on() {
     let world = World::new();
     let bytes = noise(5, 3_000_000);
     let what = Descriptor::of("application/octet-stream", &bytes);
-    let place = Place::of(&[bytes]);
+    let place = Place::one(&bytes);
     place.set(Fault::Break(2_000_000));
     world.put(&what, &place).await.unwrap_err();
     let lock = world

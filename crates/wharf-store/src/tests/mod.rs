@@ -117,7 +117,8 @@ pub(crate) async fn pull(
     name: &str,
 ) {
     let lease = Arc::new(store.lease().unwrap());
-    let sink = Arc::new(store.sink(lease, inspected()));
+    // Held until the name holds it.
+    let sink = Arc::new(store.sink(Arc::clone(&lease), inspected()));
     let options = Options::everything(3);
     copy(place.clone(), sink, root, &options, Arc::new(Unwatched))
         .await
@@ -129,6 +130,7 @@ pub(crate) async fn pull(
             rows.set_repo_digest(&reference.with_digest(root.digest.clone()), image)
         })
         .unwrap();
+    drop(lease);
 }
 
 pub(crate) fn inspected() -> SinkOptions {

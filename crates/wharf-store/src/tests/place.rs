@@ -50,6 +50,10 @@ impl Place {
         Arc::new(Self::with_log(blobs, None))
     }
 
+    pub(crate) fn one(blob: &Bytes) -> Arc<Self> {
+        Self::of(std::slice::from_ref(blob))
+    }
+
     pub(crate) fn with_log(blobs: &[Bytes], log: Option<PathBuf>) -> Self {
         Self {
             blobs: blobs

@@ -46,7 +46,7 @@ fn images() -> Vec<Image> {
 }
 
 #[test]
-#[ignore = "started by many_processes_share_a_store"]
+#[ignore = "started by the tests below"]
 fn child() {
     let Some((root, role)) = role() else { return };
     let store = Store::open(&root).unwrap();
@@ -55,6 +55,7 @@ fn child() {
     match what {
         "pull" => pull_all(&store, &root, number),
         "tag" => tag(&store, number),
+        "churn" => churn(&store, number),
         "list" => (0..200).for_each(|_| {
             let listed = store.read(|rows| rows.images()).unwrap();
             assert!(listed.iter().all(|listed| listed.image.size > 0));
@@ -79,6 +80,71 @@ fn pull_all(store: &Store, root: &Path, number: usize) {
         let name = format!("image{}:latest", (n + number) % images.len());
         runtime.block_on(pull(store, &place, &image.manifest, image.id(), &name));
     }
+}
+
+/// Pulls and removes the same images as others do, in another order.
+fn churn(store: &Store, number: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let images: Vec<_> = (0..3)
+        .map(|n| Image::new(&[noise(90, 4000), noise(91 + n, 3000)]))
+        .collect();
+    for n in 0..30 {
+        let image = &images[(n * 7 + number * 5 + n / 4) % images.len()];
+        if (n + number) % 3 == 0 {
+            store.write(|rows| rows.remove_image(image.id())).unwrap();
+        } else if (n + number) % 11 == 1 {
+            store.collect().unwrap();
+        } else {
+            let place = Place::of(&image.blobs);
+            let name = format!("churn:{number}");
+            runtime.block_on(pull(store, &place, &image.manifest, image.id(), &name));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_some_remove_while_others_pull_it_is_whole_or_gone() {
+    let world = World::new();
+    let children: Vec<_> = (0..4)
+        .map(|n| {
+            start(
+                "tests::processes::child",
+                &world.root(),
+                &format!("churn {n}"),
+            )
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let report = check(&world.root(), false, &|_| {}).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+    let sink = world.sink(super::inspected());
+    let listed = world.store.read(|rows| rows.images()).unwrap();
+    for image in &listed {
+        use wharf_core::Sink as _;
+        assert!(
+            sink.contains(&image.image.manifest).await.unwrap(),
+            "{image:?}"
+        );
+    }
+    drop(sink);
+    for image in &listed {
+        world
+            .store
+            .write(|rows| rows.remove_image(&image.image.id))
+            .unwrap();
+    }
+    world.store.collect().unwrap();
+    assert!(world.files().is_empty(), "{:?}", world.files());
 }
 
 fn tag(store: &Store, number: usize) {
