@@ -15,7 +15,7 @@ use wharf_testkit::images::samples;
 use super::ground::{Ground, verify_blobs};
 
 /// Smaller than an image, larger than its parts: the disk fills in the middle of a layer.
-const DISK: &str = "size=18m";
+const DISK: &str = "size=30m";
 /// Room for everything.
 const LARGER_DISK: &str = "size=128m";
 /// The same as the largest file that may be written, in the shell's unit of 1 KiB.

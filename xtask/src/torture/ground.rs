@@ -12,8 +12,8 @@ use wharf_testkit::command::Output;
 use wharf_testkit::{BuiltImage, Image, Layer, TestRegistry, Wharf};
 
 /// What every image here is built on, and what each has on top, in bytes of random content. The
-/// first layer is longer than a piece of a download, so it comes over several connections.
-const BASE: [usize; 2] = [20_000_000, 300_000];
+/// first layer has several pieces, so it comes over several connections.
+const BASE: [usize; 2] = [36_000_000, 300_000];
 const TOPS: [&[usize]; 3] = [
     &[6_000_000, 2_000],
     &[3_000_000],

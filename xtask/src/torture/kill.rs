@@ -16,11 +16,17 @@ use super::ground::{Ground, Named, verify_blobs};
 
 /// How often the round's number is printed.
 const TELL_EVERY: u64 = 25;
-/// One in so many rounds starts without anything, by `rmi` or with a new store.
-const AFRESH: u64 = 4;
+/// How many rounds of a hundred start without anything: after `rmi` and `prune`, and with a new
+/// store. In the others, layers that images share are here already.
+const REMOVED: u64 = 35;
+/// The end of the second range.
+const AFRESH: u64 = REMOVED + 35;
 /// The longest time before a kill, against that of a pull that nothing disturbs, in percent. Some
 /// pulls thus end before they are killed.
 const MOMENT_MAX: u64 = 130;
+
+/// How fast a slow registry is, in bytes per millisecond and connection.
+const SLOW: usize = 96 * 1024;
 
 /// What the rounds came to.
 #[derive(Default)]
@@ -55,7 +61,7 @@ pub(super) fn run(wharf: &Path, rounds: u64, seed: u64) -> anyhow::Result<String
     let faults = ground.registry.faults_happened();
     Ok(format!(
         "{rounds} rounds, {killed} pulls killed ({finished} were done before that, {failed} had given \
-         up), {faults} faults, {resumed} downloads gone on with"
+         up), {faults} requests disturbed, {resumed} downloads gone on with"
     ))
 }
 
@@ -78,9 +84,9 @@ fn round(
     undisturbed: Duration,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    match random.below(AFRESH * 2) {
-        0 => ground.remove_everything()?,
-        1 => match fs::remove_dir_all(ground.wharf.root()) {
+    match random.below(100) {
+        0..REMOVED => ground.remove_everything()?,
+        REMOVED..AFRESH => match fs::remove_dir_all(ground.wharf.root()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).context("cannot remove the store");
             }
@@ -110,14 +116,12 @@ fn round(
     ground.registry.behave();
     verify_blobs(&ground.wharf.root())?;
     let before = ground.here(image)?;
-    let is_part = |(what, here): (&wharf_core::Digest, &u64)| {
-        *here > 0
-            && image
-                .blobs
-                .iter()
-                .any(|(d, _)| d.digest == *what && d.size > *here)
-    };
-    tally.resumed += before.iter().filter(|part| is_part(*part)).count() as u64;
+    let part = |size, here: &u64| (1..size).contains(here);
+    let parts = image
+        .blobs
+        .iter()
+        .filter(|(what, _)| part(what.size, &before[&what.digest]));
+    tally.resumed += parts.count() as u64;
     ground.registry.forget_requests();
     ground.succeed(&["pull", name])?;
     ground.sent_only_what_was_missing(image, &before, poisoned)?;
@@ -130,9 +134,18 @@ fn round(
 fn misbehave(ground: &Ground, random: &mut Random) -> bool {
     let (registry, poison) = (&ground.registry, random.chance(0.25));
     for _ in 0..random.below(4) {
-        let chance = When::Chance([0.02, 0.1, 0.3][usize::try_from(random.below(3)).unwrap_or(0)]);
+        let chance = When::Chance([0.05, 0.2, 0.5][usize::try_from(random.below(3)).unwrap_or(0)]);
         let fault = fault(random, poison);
         registry.fault(On::any(), chance, fault);
+    }
+    // On loopback a download is over before a kill can meet it.
+    if random.chance(0.7) {
+        let every = Duration::from_millis(1);
+        registry.fault(
+            On::blobs(),
+            When::Always,
+            Fault::Slow { bytes: SLOW, every },
+        );
     }
     if random.chance(0.1) {
         registry.reset_connections(random.below(4));
@@ -152,17 +165,13 @@ fn fault(random: &mut Random, poison: bool) -> Fault {
             _ => Fault::Flip(bytes),
         };
     }
-    match random.below(9) {
+    match random.below(8) {
         0 | 1 => Fault::Cut(bytes),
         2 => Fault::Hangup,
         3 => Fault::Status(500),
         4 => Fault::Status(503),
         5 => Fault::TooManyRequests { retry_after: 0 },
         6 => Fault::NoRanges,
-        7 => Fault::Slow {
-            bytes: 64 * 1024,
-            every: Duration::from_millis(1),
-        },
         _ => Fault::Unauthorized,
     }
 }
