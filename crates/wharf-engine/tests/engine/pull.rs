@@ -119,7 +119,10 @@ async fn another_platform_joins_and_replaces_nothing() {
     let with_digest = name.with_digest(index.index.digest.clone()).familiar();
     for image in [&arm.image, &s390x.image] {
         let detail = bench.engine.inspect(image.as_str()).await.unwrap();
-        assert_eq!(detail.summary.repo_digests, std::slice::from_ref(&with_digest));
+        assert_eq!(
+            detail.summary.repo_digests,
+            std::slice::from_ref(&with_digest)
+        );
     }
     assert_eq!(registry.blob_gets(&index.images[0].config.digest), 0);
 }

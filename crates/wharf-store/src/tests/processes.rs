@@ -93,7 +93,7 @@ fn churn(store: &Store, number: usize) {
         .collect();
     for n in 0..30 {
         let image = &images[(n * 7 + number * 5 + n / 4) % images.len()];
-        if (n + number) % 3 == 0 {
+        if (n + number).is_multiple_of(3) {
             store.write(|rows| rows.remove_image(image.id())).unwrap();
         } else if (n + number) % 11 == 1 {
             store.collect().unwrap();
