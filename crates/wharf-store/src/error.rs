@@ -69,13 +69,14 @@ pub enum StoreError {
     },
     /// The disk is full.
     #[error(
-        "no space left on the disk that holds {path}; {needed} more bytes are needed: free some \
-         space, for instance with `wharf image prune`; what has arrived is kept"
+        "no space left on the disk that holds {path}{}: free some space, for instance with \
+         `wharf image prune`; what has arrived is kept",
+        needed_text(*needed)
     )]
     NoSpace {
         /// The file that was written.
         path: PathBuf,
-        /// How many bytes are missing, at least.
+        /// How many bytes are missing; 0 if that isn't known.
         needed: u64,
         /// What the system says.
         source: io::Error,
@@ -135,7 +136,7 @@ impl StoreError {
         {
             return Self::NoSpace {
                 path,
-                needed: 1,
+                needed: 0,
                 source,
             };
         }
@@ -154,6 +155,13 @@ impl From<StoreError> for ContentError {
             other => Self::place(other),
         }
     }
+}
+
+fn needed_text(needed: u64) -> String {
+    if needed == 0 {
+        return String::new();
+    }
+    format!("; {needed} more bytes are needed")
 }
 
 /// The kind of an error. An edge turns it into an exit code or a status.
