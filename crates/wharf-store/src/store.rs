@@ -51,8 +51,9 @@ impl Store {
 
     pub(crate) fn in_folder(root: Root) -> Result<Self> {
         let path = root.path.clone();
-        if !path.join(DATABASE).exists() {
-            create_directory(&path.join("ingest"), &path)?;
+        let ingest = path.join("ingest");
+        if !ingest.is_dir() || !path.join(DATABASE).exists() {
+            create_directory(&ingest, &path)?;
             Blobs::new(&path).create()?;
         }
         let catalog = Catalog::open(&path)?;

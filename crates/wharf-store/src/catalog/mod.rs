@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::types::{FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 use wharf_core::Digest;
 
@@ -240,7 +240,8 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let value = row.get_ref(column)?;
-    text(value)
+    value
+        .as_str()
         .and_then(|text| {
             text.parse()
                 .map_err(|error| FromSqlError::Other(Box::new(error)))
@@ -259,10 +260,6 @@ where
         ValueRef::Null => Ok(None),
         _ => parsed(row, column).map(Some),
     }
-}
-
-fn text(value: ValueRef<'_>) -> FromSqlResult<&str> {
-    value.as_str()
 }
 
 /// Reads a point in time.

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use rustix::fs::Advice;
 use wharf_core::Digest;
 
 use super::journal::{self, PIECE, piece_len, pieces};
@@ -194,12 +193,17 @@ impl Partial {
 
     /// Asks the system to start writing; on Linux this advice does that, and forgets only what is on
     /// the disk already. Advice that isn't taken does no harm.
+    #[cfg(target_os = "linux")]
     fn write_back(&self, offset: u64, len: u64) {
-        let len = std::num::NonZeroU64::new(len);
-        if let Err(error) = rustix::fs::fadvise(&self.data, offset, len, Advice::DontNeed) {
+        let (len, advice) = (std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
+        if let Err(error) = rustix::fs::fadvise(&self.data, offset, len, advice) {
             tracing::trace!(%error, "no early writing");
         }
     }
+
+    /// Elsewhere the system starts when it likes.
+    #[cfg(not(target_os = "linux"))]
+    fn write_back(&self, _: u64, _: u64) {}
 
     fn cannot_write(&self, source: io::Error) -> StoreError {
         match StoreError::io("write", &self.path, source) {

@@ -32,6 +32,14 @@ fn makes_a_folder_private_that_is_not() {
 }
 
 #[test]
+fn makes_the_folder_of_downloads_again() {
+    let world = World::new();
+    std::fs::remove_dir_all(world.root().join("ingest")).unwrap();
+    let store = Store::open(&world.root()).unwrap();
+    drop(store.lease().unwrap());
+}
+
+#[test]
 fn refuses_a_link_and_a_file() {
     let world = World::new();
     let link = world.folder.path().join("link");
