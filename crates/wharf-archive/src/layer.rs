@@ -10,6 +10,7 @@
 //! layers under way, which keeps the other processors busy: docs/speed.md has the figures.
 
 mod fault;
+mod gate;
 mod gzip;
 mod header;
 mod limits;
@@ -18,13 +19,16 @@ mod unpack;
 mod walk;
 mod zstd;
 
+use std::sync::Arc;
+
 use wharf_core::digest::Algorithm;
 use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts};
 use wharf_core::media_type::layer_compression;
 use wharf_core::{Descriptor, Hasher};
 
 use self::fault::Fault;
-use self::limits::Limits;
+use self::gate::Gate;
+use self::limits::{Limits, ZSTD_AT_ONCE};
 use self::unpack::Unpack;
 use self::walk::Walk;
 
@@ -33,23 +37,33 @@ use self::walk::Walk;
 const OUTPUT: usize = 128 * 1024;
 
 /// Reads layers: their diff IDs and sizes.
-#[derive(Clone, Copy, Debug)]
+///
+/// Of zstd layers, whose windows are large, one inspector reads two at once: a third one waits in
+/// `write` until one of them is finished or given up, so each of several has to be on a thread of its
+/// own.
+#[derive(Clone, Debug)]
 pub struct LayerInspector {
     limits: Limits,
+    windows: Arc<Gate>,
 }
 
 impl LayerInspector {
     /// Reads layers within the usual limits.
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
+        Self::within(Limits::USUAL)
+    }
+
+    fn within(limits: Limits) -> Self {
         Self {
-            limits: Limits::USUAL,
+            limits,
+            windows: Gate::new(ZSTD_AT_ONCE),
         }
     }
 
     /// Starts on a layer of any media type.
     pub fn start(&self) -> Box<dyn Inspect> {
         Box::new(Reading {
-            unpack: Unpack::new(),
+            unpack: Unpack::new(Arc::clone(&self.windows)),
             content: Content {
                 hasher: Hasher::new(Algorithm::Sha256),
                 walk: Walk::new(&self.limits),

@@ -47,7 +47,7 @@ fn read(bytes: &[u8]) -> Result<LayerFacts, String> {
 }
 
 fn read_within(bytes: &[u8], limits: Limits, piece: usize) -> Result<LayerFacts, String> {
-    let mut reading = LayerInspector { limits }.start();
+    let mut reading = LayerInspector::within(limits).start();
     for piece in bytes.chunks(piece) {
         reading.write(piece).map_err(|error| error.reason)?;
     }

@@ -3,7 +3,10 @@
 //! The bytes decide, not the media type: registries hold layers that are called gzip and are plain,
 //! and the other way round, and Docker reads them all (28.5: `DetectCompression`).
 
+use std::sync::Arc;
+
 use super::fault::Fault;
+use super::gate::Gate;
 use super::gzip::{self, Gunzip};
 use super::zstd::{self, Unzstd};
 
@@ -14,7 +17,13 @@ const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const XZ: [u8; 6] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 
 /// Unpacks a layer, whatever it is packed with.
-pub(super) enum Unpack {
+pub(super) struct Unpack {
+    kind: Kind,
+    windows: Arc<Gate>,
+}
+
+/// What it is packed with.
+enum Kind {
     /// It has yet to be seen what it is: these are its first bytes.
     Unknown(Vec<u8>),
     /// It is a plain archive.
@@ -26,8 +35,12 @@ pub(super) enum Unpack {
 }
 
 impl Unpack {
-    pub(super) const fn new() -> Self {
-        Self::Unknown(Vec::new())
+    /// Waits at `windows` before it takes the memory for one.
+    pub(super) const fn new(windows: Arc<Gate>) -> Self {
+        Self {
+            kind: Kind::Unknown(Vec::new()),
+            windows,
+        }
     }
 
     /// Takes the next bytes, and gives `output` what they hold.
@@ -36,7 +49,7 @@ impl Unpack {
         mut input: &[u8],
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        if let Self::Unknown(first) = self {
+        if let Kind::Unknown(first) = &mut self.kind {
             let (mine, rest) = input.split_at(input.len().min(SNIFF - first.len()));
             first.extend_from_slice(mine);
             input = rest;
@@ -54,14 +67,14 @@ impl Unpack {
         &mut self,
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        if matches!(self, Self::Unknown(_)) {
+        if matches!(self.kind, Kind::Unknown(_)) {
             let first = self.decide()?;
             self.unpack(&first, output)?;
         }
-        match self {
-            Self::Unknown(_) | Self::Plain => Ok(()),
-            Self::Gzip(gunzip) => gunzip.finish(),
-            Self::Zstd(unzstd) => unzstd.finish(),
+        match &self.kind {
+            Kind::Unknown(_) | Kind::Plain => Ok(()),
+            Kind::Gzip(gunzip) => gunzip.finish(),
+            Kind::Zstd(unzstd) => unzstd.finish(),
         }
     }
 
@@ -70,28 +83,30 @@ impl Unpack {
         input: &[u8],
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        match self {
-            Self::Unknown(_) | Self::Plain => output(input),
-            Self::Gzip(gunzip) => gunzip.write(input, output),
-            Self::Zstd(unzstd) => unzstd.write(input, output),
+        match &mut self.kind {
+            Kind::Unknown(_) | Kind::Plain => output(input),
+            Kind::Gzip(gunzip) => gunzip.write(input, output),
+            Kind::Zstd(unzstd) => unzstd.write(input, output),
         }
     }
 
     /// Decides by the first bytes, and gives them back.
     fn decide(&mut self) -> Result<Vec<u8>, Fault> {
-        let Self::Unknown(first) = std::mem::replace(self, Self::Plain) else {
+        let Kind::Unknown(first) = std::mem::replace(&mut self.kind, Kind::Plain) else {
             return Ok(Vec::new());
         };
         match &first[..] {
             [0x50..=0x5f, magic @ ..] if magic.starts_with(&zstd::SKIPPABLE) => {
-                *self = Self::Zstd(Box::new(Unzstd::new()?));
+                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter())?));
             }
             [b'B', b'Z', b'h', b'1'..=b'9', block @ ..] if *block == BZIP2_BLOCK => {
                 return Err(Fault::OtherCompression("bzip2"));
             }
-            first if first.starts_with(&gzip::MAGIC) => *self = Self::Gzip(Box::new(Gunzip::new())),
+            first if first.starts_with(&gzip::MAGIC) => {
+                self.kind = Kind::Gzip(Box::new(Gunzip::new()))
+            }
             first if first.starts_with(&zstd::MAGIC) => {
-                *self = Self::Zstd(Box::new(Unzstd::new()?));
+                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter())?));
             }
             first if first.starts_with(&XZ) => return Err(Fault::OtherCompression("xz")),
             _ => {}

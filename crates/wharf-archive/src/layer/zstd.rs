@@ -5,6 +5,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer
 
 use super::OUTPUT;
 use super::fault::Fault;
+use super::gate::Pass;
 use super::limits::WINDOW_LOG_MAX;
 
 /// The beginning of a frame.
@@ -21,10 +22,12 @@ pub(super) struct Unzstd {
     output: Box<[u8]>,
     /// Is a frame begun and not ended?
     within: bool,
+    /// The right to hold a window.
+    _pass: Pass,
 }
 
 impl Unzstd {
-    pub(super) fn new() -> Result<Self, Fault> {
+    pub(super) fn new(pass: Pass) -> Result<Self, Fault> {
         let mut decoder = Decoder::new().map_err(fault)?;
         decoder
             .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
@@ -33,6 +36,7 @@ impl Unzstd {
             decoder,
             output: vec![0; OUTPUT].into(),
             within: false,
+            _pass: pass,
         })
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn pull(
     // Held until the name is set: nothing that was just fetched is collected before.
     let lease = Arc::new(store.lease()?);
     let sink = store.sink(
-        lease,
+        Arc::clone(&lease),
         SinkOptions {
             inspector: (settings.verify == Verify::Full)
                 .then(|| Arc::new(LayerInspector::default()) as _),
@@ -75,6 +75,7 @@ pub(super) async fn pull(
 
     let digest = root.descriptor.digest.clone();
     let newer = set_names(store, &reference, &digest, &image.config)?;
+    drop(lease);
     warn_of_other_platform(store, &image.config, options, &watch)?;
     watch.event(Event::Pulled {
         reference: reference.clone(),

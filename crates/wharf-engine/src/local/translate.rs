@@ -11,6 +11,10 @@ use crate::{EngineError, ErrorKind};
 const WRONG_CONTENT: &str =
     "the registry, a mirror or a proxy on the way damages what it sends; nothing was kept of it";
 
+/// What to do about an image whose bytes are right and make no sense.
+const WRONG_IMAGE: &str = "the image was published like that, so pulling it again will not help; \
+                           verify = \"digest\" takes it without reading its layers";
+
 impl From<RegistryError> for EngineError {
     fn from(error: RegistryError) -> Self {
         let kind = match error.kind() {
@@ -55,6 +59,9 @@ pub(super) fn content(error: ContentError) -> EngineError {
     match error {
         ContentError::Place(inner) => place(inner),
         ContentError::Missing { .. } => from_error(ErrorKind::NotFound, error, None),
+        ContentError::Layer { .. } | ContentError::DiffId { .. } => {
+            from_error(ErrorKind::Corrupt, error, Some(WRONG_IMAGE.to_owned()))
+        }
         error => from_error(ErrorKind::Corrupt, error, Some(WRONG_CONTENT.to_owned())),
     }
 }
