@@ -126,7 +126,15 @@ pub(crate) fn version(program: &str, arguments: &[&str]) -> Option<String> {
         .unwrap_or("")
         .split_whitespace()
         .collect();
-    output.status.success().then_some(first.join(" "))
+    let first = first.join(" ");
+    // crane, as Debian builds it, does not know its own.
+    let known = !first.contains("could not determine");
+    let first = if known {
+        first
+    } else {
+        "version unknown".into()
+    };
+    output.status.success().then_some(first)
 }
 
 /// The workspace's folder.

@@ -22,7 +22,9 @@ const SOURCE: &str = "/usr";
 const SHARES: [u64; 7] = [27, 22, 18, 13, 10, 7, 3];
 /// What `docker build` and most other builders use.
 const GZIP_LEVEL: u32 = 6;
-/// How much is written to a layer's file at once.
+/// A layer is full when less than this part of its share is missing.
+const FILLED: u64 = 100;
+/// How much is written to a layer's file at once, in bytes.
 const BUFFER: usize = 1024 * 1024;
 
 /// An image on this disk.
@@ -89,7 +91,8 @@ fn read(layout: &Path, index: &Value) -> anyhow::Result<Image> {
     })
 }
 
-/// Which files go into which layer: one walk in order of names, cut where a layer has its share.
+/// Which files go into which layer: one walk in order of names, cut where a layer has its share. A
+/// file that is too large for what its layer lacks is left out, so that the image has its size.
 fn plan(source: &Path, size: u64, shares: &[u64]) -> anyhow::Result<Vec<Vec<PathBuf>>> {
     let whole: u64 = shares.iter().sum();
     let mut layers = vec![Vec::new(); shares.len()];
@@ -98,22 +101,16 @@ fn plan(source: &Path, size: u64, shares: &[u64]) -> anyhow::Result<Vec<Vec<Path
         let Ok(metadata) = path.symlink_metadata() else {
             continue;
         };
+        let share = size * shares[layer] / whole;
         if metadata.is_dir() {
-            let mut inside: Vec<PathBuf> = match fs::read_dir(&path) {
-                Ok(entries) => entries.filter_map(|e| Some(e.ok()?.path())).collect(),
-                Err(_) => continue,
-            };
-            inside.sort_by(|a, b| b.cmp(a));
-            left.append(&mut inside);
-        } else if metadata.is_file() || metadata.is_symlink() {
+            left.extend(inside_last_first(&path));
+        } else if metadata.is_symlink() {
             layers[layer].push(path);
-            filled += if metadata.is_file() {
-                metadata.len()
-            } else {
-                0
-            };
+        } else if metadata.is_file() && filled + metadata.len() <= share {
+            layers[layer].push(path);
+            filled += metadata.len();
         }
-        if filled >= size * shares[layer] / whole {
+        if filled >= share - share / FILLED {
             (layer, filled) = (layer + 1, 0);
             if layer == shares.len() {
                 return Ok(layers);
@@ -125,6 +122,14 @@ fn plan(source: &Path, size: u64, shares: &[u64]) -> anyhow::Result<Vec<Vec<Path
         source.display(),
         size / 1_000_000
     )
+}
+
+/// What is in a folder, the last name first; nothing if it cannot be read.
+fn inside_last_first(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.sort_by(|a, b| b.cmp(a));
+    paths
 }
 
 /// Writes the layers on all cores: the largest first, since they come first.
@@ -285,5 +290,41 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_get_their_shares_and_no_file_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..200 {
+            let len = if number == 7 { 90_000 } else { 500 };
+            fs::write(folder.path().join(format!("{number:03}")), vec![0; len]).unwrap();
+        }
+        let plan = plan(folder.path(), 50_000, &[60, 40]).unwrap();
+        let lengths: Vec<usize> = plan.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [60, 40]);
+        let all: HashSet<_> = plan.iter().flatten().collect();
+        assert_eq!(all.len(), 100);
+    }
+
+    #[test]
+    fn an_image_is_found_again_and_what_it_says_is_true() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = folder.path().join("layout");
+        let made = prepare(&layout, 200_000, 2).unwrap();
+        let found = prepare(&layout, 200_000, 2).unwrap();
+        assert_eq!((made.layers, made.unpacked), (2, found.unpacked));
+        assert_eq!(made.manifest, found.manifest);
+        let blobs = layout.join("blobs/sha256");
+        let read = |digest: &Digest| fs::read(blob(&blobs, digest)).unwrap();
+        let manifest = read(&made.manifest.digest);
+        assert_eq!(Digest::of(&manifest), made.manifest.digest);
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let layer: Descriptor = serde_json::from_value(manifest["layers"][1].clone()).unwrap();
+        assert_eq!(Digest::of(&read(&layer.digest)), layer.digest);
     }
 }
