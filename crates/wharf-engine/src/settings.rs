@@ -20,6 +20,10 @@ pub const PARALLEL_DEFAULT: usize = 6;
 /// no faster, and begin to count it as abuse.
 pub const CONNECTIONS_PER_BLOB: usize = 4;
 
+/// Of these, how many there may be in all beside the first one of each blob: memory, and the same
+/// politeness. Of six large layers each gets a second one.
+pub const FURTHER_CONNECTIONS: usize = 6;
+
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Settings {

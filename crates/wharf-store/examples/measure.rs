@@ -201,6 +201,7 @@ fn copy_file(from: &Path, to: &Path, file: &Path) -> Result {
         .build()?;
     let options = SinkOptions {
         connections: 4,
+        further_connections: 6,
         ..SinkOptions::default()
     };
     let sink = to.sink(Arc::new(to.lease()?), options);

@@ -11,7 +11,7 @@ use wharf_registry::Registry;
 use wharf_store::{SinkOptions, Store};
 
 use super::translate;
-use crate::settings::{CONNECTIONS_PER_BLOB, Verify};
+use crate::settings::{CONNECTIONS_PER_BLOB, FURTHER_CONNECTIONS, Verify};
 use crate::{EngineError, ErrorKind, PullOptions, Pulled, Result, Settings};
 
 /// Bounds how deep the platform's image may lie in indexes.
@@ -52,6 +52,7 @@ pub(super) async fn pull(
             inspector: (settings.verify == Verify::Full)
                 .then(|| Arc::new(LayerInspector::default()) as _),
             connections: CONNECTIONS_PER_BLOB,
+            further_connections: FURTHER_CONNECTIONS,
             ..SinkOptions::default()
         },
     );

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use wharf_core::layer::Inspect;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Reader, Source, Watch};
@@ -33,6 +34,8 @@ pub(crate) struct Fetch {
     pub(crate) partial: Arc<Partial>,
     /// How many connections may work on it.
     pub(crate) connections: usize,
+    /// What those beyond the first one need a permit of, shared by all blobs of an operation.
+    pub(crate) further: Arc<Semaphore>,
     pub(crate) reported: Mutex<Option<Instant>>,
 }
 
@@ -103,16 +106,28 @@ async fn fill(fetch: &Arc<Fetch>) -> Result<(), ContentError> {
     let mut connections = JoinSet::new();
     connections.spawn(Arc::clone(fetch).connection(Some((claim, answer))));
     for _ in 0..more {
-        connections.spawn(Arc::clone(fetch).connection(None));
+        connections.spawn(Arc::clone(fetch).further_connection());
     }
     while let Some(ended) = connections.join_next().await {
-        // The others are ended by the set when it goes out of scope.
+        // The others are ended by the set when it goes out of scope: after an error, and those that
+        // still wait for room when all has come.
         ended.map_err(ContentError::place)??;
+        if fetch.partial.done() == fetch.what.size {
+            break;
+        }
     }
     Ok(())
 }
 
 impl Fetch {
+    /// Fills pieces as well, once other blobs leave room for one more connection.
+    async fn further_connection(self: Arc<Self>) -> Result<(), ContentError> {
+        let permit = Arc::clone(&self.further).acquire_owned();
+        // The semaphore is never closed.
+        let _permit = permit.await.map_err(ContentError::place)?;
+        self.connection(None).await
+    }
+
     /// Fills pieces until there is none left to claim.
     async fn connection(
         self: Arc<Self>,

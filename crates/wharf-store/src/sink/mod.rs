@@ -9,6 +9,7 @@ mod manifests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use wharf_core::layer::{Inspector, LayerFacts};
 use wharf_core::media_type::is_manifest;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Sink, Source, Watch};
@@ -29,6 +30,9 @@ pub struct SinkOptions {
     pub inspector: Option<Arc<dyn Inspector>>,
     /// How many ranged connections fetch one large blob.
     pub connections: usize,
+    /// How many of them there may be in all, beside the first one of each blob. Each connection takes
+    /// up to a megabyte of memory.
+    pub further_connections: usize,
     /// Keeps an image whose config cannot be read, or doesn't fit its layers, as an artifact, instead of
     /// refusing it: what a registry does with what is pushed to it.
     pub lenient: bool,
@@ -39,6 +43,7 @@ impl Default for SinkOptions {
         Self {
             inspector: None,
             connections: 1,
+            further_connections: 0,
             lenient: false,
         }
     }
@@ -50,6 +55,7 @@ pub struct DiskSink {
     store: Arc<Inner>,
     lease: Arc<Lease>,
     options: SinkOptions,
+    further: Arc<Semaphore>,
 }
 
 /// How much of a blob is here.
@@ -93,6 +99,7 @@ impl DiskSink {
         Self {
             store,
             lease,
+            further: Arc::new(Semaphore::new(options.further_connections)),
             options,
         }
     }
@@ -207,6 +214,7 @@ impl DiskSink {
                 watch: Arc::clone(watch),
                 partial: Arc::clone(&partial),
                 connections: self.options.connections,
+                further: Arc::clone(&self.further),
                 reported: std::sync::Mutex::default(),
             };
             let fetched = fetch(job, self.inspect(what)).await;

@@ -26,6 +26,7 @@ async fn does_what_every_sink_must() {
             let world = World::new();
             let sink = world.sink(SinkOptions {
                 connections,
+                further_connections: connections,
                 ..SinkOptions::default()
             });
             conformance::Place::new(Arc::new(sink), Arc::new(world.store.source())).keeping(world)
@@ -49,6 +50,26 @@ async fn fetches_a_large_blob_over_several_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn blobs_share_the_further_connections_and_do_not_wait_for_them() {
+    let blobs: Vec<_> = (0..3).map(|seed| noise(seed, LARGE)).collect();
+    let what: Vec<Descriptor> = blobs.iter().map(layer).collect();
+    for further_connections in [0, 1] {
+        let (world, place) = (World::new(), Place::of(&blobs));
+        let sink = world.sink(SinkOptions {
+            connections: 4,
+            further_connections,
+            ..SinkOptions::default()
+        });
+        let put = |what| sink.put(what, place.clone(), Arc::new(Unwatched));
+        let all = tokio::join!(put(&what[0]), put(&what[1]), put(&what[2]));
+        all.0.and(all.1).and(all.2).unwrap();
+        for what in &what {
+            assert!(sink.contains(what).await.unwrap());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn takes_one_stream_where_there_are_no_ranges() {
     let (world, bytes) = (World::new(), noise(4, LARGE));
     let place = Place::one(&bytes);
@@ -69,6 +90,7 @@ async fn goes_on_where_a_broken_download_stopped() {
         let put = || {
             let sink = world.sink(SinkOptions {
                 connections,
+                further_connections: connections,
                 ..inspected()
             });
             let (what, place) = (what.clone(), place.clone());

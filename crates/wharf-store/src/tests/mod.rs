@@ -137,6 +137,7 @@ pub(crate) fn inspected() -> SinkOptions {
     SinkOptions {
         inspector: Some(Arc::new(Toy)),
         connections: 3,
+        further_connections: 2,
         ..SinkOptions::default()
     }
 }
