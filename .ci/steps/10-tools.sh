@@ -13,8 +13,9 @@ need unshare util-linux
 if ((${#packages[@]})); then
   printf 'installing %s\n' "${packages[*]}"
   apt-get -qq update
-  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${packages[@]}" \
-    >"$SCRATCH/apt.log" 2>&1 || { cat "$SCRATCH/apt.log" >&2; fail "apt-get cannot install them"; }
+  # Settings that somebody made before stay as they are; without the option apt-get would ask.
+  DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    --option Dpkg::Options::=--force-confold "${packages[@]}" >"$SCRATCH/apt.log" 2>&1 || { cat "$SCRATCH/apt.log" >&2; fail "apt-get cannot install them"; }
   # The package starts a registry of its own where it can; its port is the one of the scenarios.
   if [[ ${packages[*]} == *docker-registry* ]] && command -v systemctl >/dev/null; then
     systemctl disable --now docker-registry >/dev/null 2>&1 || true

@@ -9,7 +9,7 @@ id=sha256:899f0ba431e55ba94a6162fb5e409b9ff6e157015c3d22d01f7278674bcf75f2
 tls=$SCRATCH/tls
 certs_d=/etc/wharf/certs.d
 folders=()
-trap 'stop_all; rm -rf "${folders[@]}"' EXIT
+trap 'stop_all; rm -rf "${folders[@]}"; rmdir -p "$certs_d" 2>/dev/null || true' EXIT
 
 # trust HOST FILE…: puts files into certs.d for a registry, and nothing else.
 trust() {
@@ -102,4 +102,5 @@ pulls 'token auth' "$host"
 log_in "$host" ops:wrong
 refuses 'token auth with a wrong password' "$host" 'password'
 
+wharf pull --quiet "$REGISTRY/$image" >/dev/null
 wharf store check
