@@ -5,7 +5,12 @@ cargo fmt --all --check
 cargo clippy --quiet --workspace --all-targets -- --deny warnings
 cargo xtask arrows
 if cargo deny --version >/dev/null 2>&1; then
-  cargo deny --workspace check
+  cargo deny --workspace check licenses bans sources
+  if cargo deny fetch db >/dev/null 2>&1; then
+    cargo deny --workspace check advisories
+  else
+    echo 'SKIPPED: the advisories cannot be fetched'
+  fi
 else
   echo 'SKIPPED: cargo-deny is not installed, so deny.toml (licences, versions, sources, advisories) is not checked'
 fi
