@@ -41,6 +41,11 @@ scenarios! {
     images_table: "10_images_table",
     images_filters: "11_images_filters",
     images_format: "12_images_format",
+    rmi: "13_rmi",
+    rmi_digest: "14_rmi_digest",
+    inspect: "15_inspect",
+    history: "16_history",
+    prune: "23_prune",
     layers_shared: "24_layers_shared",
     codecs: "25_codecs",
     names: "26_names",
@@ -48,17 +53,12 @@ scenarios! {
 
 /// What stands in tests/parity for commands that wharf does not have yet.
 const LATER: &[&str] = &[
-    "13_rmi",
-    "14_rmi_digest",
-    "15_inspect",
-    "16_history",
     "17_save_load",
     "18_save_load_errors",
     "19_import",
     "20_push",
     "21_push_all_tags",
     "22_login",
-    "23_prune",
     "27_manifest",
     "28_df",
 ];
