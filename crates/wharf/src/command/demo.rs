@@ -2,8 +2,8 @@
 //! once, in a store of its own.
 //!
 //! The image is busybox:musl from Docker Hub. Where the Hub does not answer, a registry that this
-//! program serves to itself on loopback has a small image of that name: the same work, over real
-//! HTTP. Every command is run as anybody would run it, in a process of its own.
+//! program serves to itself on loopback stands in as its mirror, with a small image of that name: the
+//! same work, over real HTTP. Every command is run as anybody would run it, in a process of its own.
 
 mod image;
 
@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         match unusable {
             None => {
                 print("Docker Hub answers.\n\n")?;
-                if stage.tour(IMAGE).await? {
+                if stage.tour(context.config.as_deref()).await? {
                     return Ok(());
                 }
                 stage.at_home("the pull failed").await
@@ -113,9 +113,14 @@ impl Stage<'_> {
         let listener = listen("127.0.0.1:0").await?;
         let address = address(&listener)?;
         print(&format!(
-            "Docker Hub cannot be reached: {reason}.\nSo a small image of the same name is served on \
-             {address}, by wharf itself.\n\n"
+            "Docker Hub cannot be reached: {reason}.\nSo wharf serves a small image of that name on \
+             {address}, as a mirror of Docker Hub.\n\n"
         ))?;
+        let config = self.folder.join("config.toml");
+        let mirror = format!("[registry.\"docker.io\"]\nmirrors = [\"http://{address}\"]\n");
+        std::fs::write(&config, mirror).map_err(|error| {
+            Failure::error(format!("cannot write {}: {error}", config.display()))
+        })?;
         let routes = router(
             backend,
             Options {
@@ -128,7 +133,7 @@ impl Stage<'_> {
             routes,
             std::future::pending(),
         ));
-        let done = self.tour(&format!("{address}/{IMAGE}")).await;
+        let done = self.tour(Some(&config)).await;
         server.abort();
         match done {
             Ok(true) => Ok(()),
@@ -138,25 +143,27 @@ impl Stage<'_> {
     }
 
     /// The three commands, and the proof. False if a command failed, and has said why.
-    async fn tour(&self, image: &str) -> Result<bool> {
-        if !self.command(&["pull", image]).await? {
+    async fn tour(&self, config: Option<&Path>) -> Result<bool> {
+        if !self.command(config, &["pull", IMAGE]).await? {
             return Ok(false);
         }
         let before = self.blobs()?;
-        if !self.command(&["tag", image, SECOND]).await? || !self.command(&["images"]).await? {
-            return Ok(false);
+        for words in [&["tag", IMAGE, SECOND][..], &["images"]] {
+            if !self.command(config, words).await? {
+                return Ok(false);
+            }
         }
-        let (first, second) = (self.id(image).await?, self.id(SECOND).await?);
+        let (first, second) = (self.id(IMAGE).await?, self.id(SECOND).await?);
         let after = self.blobs()?;
         if first != second || before != after {
             return Err(Failure::error(format!(
-                "the proof failed: {image} is {first}, {SECOND} is {second}; {before:?} before the \
+                "the proof failed: {IMAGE} is {first}, {SECOND} is {second}; {before:?} before the \
                  tag, {after:?} after it"
             )));
         }
         let Blobs { number, bytes } = after;
         print(&format!(
-            "\nTwo names, one image: {image} and {SECOND} are both {}.\nStored once: {number} blobs, \
+            "\nTwo names, one image: {IMAGE} and {SECOND} are both {}.\nStored once: {number} blobs, \
              {}, before the second name and after it.\n",
             first.short(),
             human::size(bytes)
@@ -165,15 +172,15 @@ impl Stage<'_> {
     }
 
     /// Runs a command of wharf on the demo's store, after printing it. Did it succeed?
-    async fn command(&self, words: &[&str]) -> Result<bool> {
+    async fn command(&self, config: Option<&Path>, words: &[&str]) -> Result<bool> {
         print(&format!("$ wharf {}\n", words.join(" ")))?;
         let failed = |error: std::io::Error| {
             Failure::error(format!("cannot run wharf {}: {error}", words.join(" ")))
         };
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         let mut arguments = vec![OsString::from("--root"), self.store().into_os_string()];
-        if let Some(config) = &self.context.config {
-            arguments.extend([OsString::from("--config"), config.clone().into_os_string()]);
+        if let Some(config) = config {
+            arguments.extend([OsString::from("--config"), config.into()]);
         }
         command.args(arguments).args(words);
         let status = tokio::task::spawn_blocking(move || command.status()).await;

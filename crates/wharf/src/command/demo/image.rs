@@ -20,9 +20,9 @@ const CREATED: &str = "2024-09-26T21:31:42Z";
 const README: &str = "This image was made by `wharf demo`, because Docker Hub did not answer.\n";
 const HELLO: &str = "#!/bin/sh\necho hello from wharf\n";
 
-/// Pushes an image to `backend`, under the name `name`.
+/// Pushes an image to `backend`, under the name that Docker Hub knows as `name`.
 pub(super) async fn push(backend: &dyn Backend, name: &str) -> Result<(), Box<dyn Error>> {
-    let reference: Reference = format!("{}/{name}", "demo.internal").parse()?;
+    let reference: Reference = name.parse()?;
     let repository: Repository = reference.path().parse()?;
     let entries = [
         Entry::Folder("bin/"),
