@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -22,8 +22,6 @@ const SOURCE: &str = "/usr";
 const SHARES: [u64; 7] = [27, 22, 18, 13, 10, 7, 3];
 /// What `docker build` and most other builders use.
 const GZIP_LEVEL: u32 = 6;
-/// A layer is full when less than this part of its share is missing.
-const FILLED: u64 = 100;
 /// How much is written to a layer's file at once, in bytes.
 const BUFFER: usize = 1024 * 1024;
 
@@ -91,37 +89,43 @@ fn read(layout: &Path, index: &Value) -> anyhow::Result<Image> {
     })
 }
 
-/// Which files go into which layer: one walk in order of names, cut where a layer has its share. A
-/// file that is too large for what its layer lacks is left out, so that the image has its size.
+/// Which files go into which layer: as many as the size asks for, evenly from all of the source, so
+/// that the image compresses as the source does and not as the folder that comes first by name.
 fn plan(source: &Path, size: u64, shares: &[u64]) -> anyhow::Result<Vec<Vec<PathBuf>>> {
-    let whole: u64 = shares.iter().sum();
-    let mut layers = vec![Vec::new(); shares.len()];
-    let (mut layer, mut filled, mut left) = (0, 0, vec![source.to_owned()]);
-    while let Some(path) = left.pop() {
-        let Ok(metadata) = path.symlink_metadata() else {
-            continue;
-        };
-        let share = size * shares[layer] / whole;
-        if metadata.is_dir() {
-            left.extend(inside_last_first(&path));
-        } else if metadata.is_symlink() {
-            layers[layer].push(path);
-        } else if metadata.is_file() && filled + metadata.len() <= share {
-            layers[layer].push(path);
-            filled += metadata.len();
-        }
-        if filled >= share - share / FILLED {
-            (layer, filled) = (layer + 1, 0);
-            if layer == shares.len() {
-                return Ok(layers);
-            }
-        }
-    }
-    bail!(
+    let all = files(source);
+    let whole: u64 = all.iter().map(|(_, length)| length).sum();
+    ensure!(
+        whole >= size,
         "{} has less than {} MB of files; an image of that size cannot be made of it",
         source.display(),
         size / 1_000_000
-    )
+    );
+    let mut layers = vec![Vec::new(); shares.len()];
+    let (mut passed, mut taken) = (0, 0);
+    for (path, length) in all {
+        passed += length;
+        // What should have been taken by now, rounded to whole files.
+        if taken + length / 2 <= part(passed, size, whole) {
+            layers[layer_at(taken, size, shares)].push(path);
+            taken += length;
+        }
+    }
+    Ok(layers)
+}
+
+/// Regular files and symbolic links below a folder, in order of names, with their lengths in bytes.
+fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let (mut found, mut left) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(path) = left.pop() {
+        match path.symlink_metadata() {
+            Ok(about) if about.is_dir() => left.extend(inside_last_first(&path)),
+            Ok(about) if about.is_file() => found.push((path, about.len())),
+            Ok(about) if about.is_symlink() => found.push((path, 0)),
+            // What cannot be read, or is a device or a socket, stays out.
+            _ => {}
+        }
+    }
+    found
 }
 
 /// What is in a folder, the last name first; nothing if it cannot be read.
@@ -130,6 +134,24 @@ fn inside_last_first(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.sort_by(|a, b| b.cmp(a));
     paths
+}
+
+/// The layer that the byte at this place of the image is in.
+fn layer_at(place: u64, size: u64, shares: &[u64]) -> usize {
+    let whole: u64 = shares.iter().sum();
+    let ends = shares.iter().scan(0, |end, share| {
+        *end += share;
+        Some(part(*end, size, whole))
+    });
+    ends.take_while(|end| *end <= place)
+        .count()
+        .min(shares.len() - 1)
+}
+
+/// `size` × `numerator` / `denominator`, without an overflow in between.
+fn part(numerator: u64, size: u64, denominator: u64) -> u64 {
+    let product = u128::from(size) * u128::from(numerator) / u128::from(denominator.max(1));
+    u64::try_from(product).unwrap_or(u64::MAX)
 }
 
 /// Writes the layers on all cores: the largest first, since they come first.
@@ -298,17 +320,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_get_their_shares_and_no_file_twice() {
+    fn files_are_taken_evenly_and_layers_get_their_shares() {
         let folder = tempfile::tempdir().unwrap();
         for number in 0..200 {
-            let len = if number == 7 { 90_000 } else { 500 };
-            fs::write(folder.path().join(format!("{number:03}")), vec![0; len]).unwrap();
+            fs::write(folder.path().join(format!("{number:03}")), [0; 500]).unwrap();
         }
-        let plan = plan(folder.path(), 50_000, &[60, 40]).unwrap();
-        let lengths: Vec<usize> = plan.iter().map(Vec::len).collect();
+        let layers = plan(folder.path(), 50_000, &[60, 40]).unwrap();
+        let lengths: Vec<usize> = layers.iter().map(Vec::len).collect();
         assert_eq!(lengths, [60, 40]);
-        let all: HashSet<_> = plan.iter().flatten().collect();
+        let all: HashSet<_> = layers.iter().flatten().collect();
         assert_eq!(all.len(), 100);
+        assert!(plan(folder.path(), 200_000, &[1]).is_err());
     }
 
     #[test]
