@@ -8,6 +8,8 @@ need skopeo skopeo
 need zstd zstd
 need jq jq
 need python3 python3
+# What tests/parity's fixtures are made of (make.py), for whoever makes them anew.
+need busybox busybox-static
 need unshare util-linux
 
 if ((${#packages[@]})); then
