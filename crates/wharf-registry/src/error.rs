@@ -233,7 +233,7 @@ pub enum TlsTrouble {
     #[error("the registry wants a client certificate, and there is none for it")]
     ClientCertificateRequired,
     /// The registry does not take the client certificate.
-    #[error("the registry refused the client certificate ({0})")]
+    #[error("the registry got no client certificate, or one that it does not take ({0})")]
     ClientCertificateRefused(String),
     /// The other side does not speak TLS.
     #[error("the server does not speak TLS; it may be a plain http registry")]
