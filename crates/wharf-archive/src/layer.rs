@@ -38,9 +38,8 @@ const OUTPUT: usize = 128 * 1024;
 
 /// Reads layers: their diff IDs and sizes.
 ///
-/// Of zstd layers, whose windows are large, one inspector reads two at once: a third one waits in
-/// `write` until one of them is finished or given up, so each of several has to be on a thread of its
-/// own.
+/// Of zstd layers, whose windows are large, one inspector reads one at a time: the next one waits in
+/// `write` until that is finished or given up, so each of several has to be on a thread of its own.
 #[derive(Clone, Debug)]
 pub struct LayerInspector {
     limits: Limits,

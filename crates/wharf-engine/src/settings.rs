@@ -20,9 +20,9 @@ pub const PARALLEL_DEFAULT: usize = 6;
 /// no faster, and begin to count it as abuse.
 pub const CONNECTIONS_PER_BLOB: usize = 4;
 
-/// Of these, how many there may be in all beside the first one of each blob: memory, and the same
-/// politeness. Of six large layers each gets a second one.
-pub const FURTHER_CONNECTIONS: usize = 6;
+/// Of these, how many there may be in all beside the first one of each blob: a single large blob gets
+/// all of them, several share them. Each takes up to two megabytes of memory.
+pub const FURTHER_CONNECTIONS: usize = 3;
 
 /// The settings.
 #[derive(Clone, Debug)]
