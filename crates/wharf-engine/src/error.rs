@@ -71,16 +71,21 @@ impl EngineError {
 
     /// The message and the causes below it, in one line: `a: b: c`.
     pub fn chain(&self) -> String {
-        let mut text = self.message.clone();
-        let mut cause = self.source.as_deref().map(|e| e as &dyn Error);
-        while let Some(error) = cause {
-            let words = error.to_string();
-            if !text.ends_with(&words) {
-                text.push_str(": ");
-                text.push_str(&words);
-            }
-            cause = error.source();
-        }
-        text
+        let cause = self.source.as_deref().map(|error| error as &dyn Error);
+        with_causes(self.message.clone(), cause)
     }
+}
+
+/// Adds the causes to an error's own words: `a: b: c`. Words that stand at the end already are not said
+/// twice.
+pub(crate) fn with_causes(mut text: String, mut cause: Option<&dyn Error>) -> String {
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
 }

@@ -5,6 +5,7 @@ use wharf_core::copy::CopyError;
 use wharf_registry::{RegistryError, RegistryErrorKind};
 use wharf_store::{StoreError, StoreErrorKind};
 
+use crate::error::with_causes;
 use crate::{EngineError, ErrorKind};
 
 /// What to do about content that is wrong where it comes from.
@@ -83,16 +84,7 @@ fn from_error(
     error: impl std::error::Error + Send + Sync + 'static,
     hint: Option<String>,
 ) -> EngineError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
+    let text = with_causes(error.to_string(), error.source());
     let mut all = EngineError::new(kind, text);
     all.hint = hint;
     all
