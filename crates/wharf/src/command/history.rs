@@ -1,7 +1,5 @@
 //! `wharf history`: shows how an image was built.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use gotmpl::Value;
 use jiff::Timestamp;
@@ -11,7 +9,6 @@ use wharf_engine::{Engine as _, HistoryEntry};
 
 use crate::context::Context;
 use crate::exit::{Failure, Result};
-use crate::print::json::{Html, compact};
 use crate::print::template::Record;
 use crate::print::width::ellipsis;
 use crate::print::{listing, print};
@@ -142,10 +139,6 @@ impl Record for Row {
     }
 
     fn json(&self) -> String {
-        let fields: BTreeMap<&str, String> = HEADERS
-            .iter()
-            .filter_map(|&(name, _)| Some((name, self.text(name)?)))
-            .collect();
-        compact(&fields, Html::Escaped)
+        listing::row_json(&HEADERS, |name| self.text(name))
     }
 }

@@ -1,7 +1,10 @@
 //! Rows: as a table, as JSON, by a template.
 
+use std::collections::BTreeMap;
+
 use gotmpl::Value;
 
+use super::json::{Html, compact};
 use super::table::align;
 use super::template::{Record, Template, TemplateFailure, record};
 
@@ -55,4 +58,13 @@ fn source(format: &str) -> String {
     text.trim_matches(' ')
         .replace("\\t", "\t")
         .replace("\\n", "\n")
+}
+
+/// One row's fields as Go's JSON: those of its columns that it has.
+pub(crate) fn row_json(headers: &[(&str, &str)], text: impl Fn(&str) -> Option<String>) -> String {
+    let fields: BTreeMap<&str, String> = headers
+        .iter()
+        .filter_map(|&(name, _)| Some((name, text(name)?)))
+        .collect();
+    compact(&fields, Html::Escaped)
 }

@@ -5,6 +5,7 @@
 //! stands once per digest of its repository.
 
 use std::collections::BTreeMap;
+
 use std::sync::Arc;
 
 use gotmpl::Value;
@@ -13,7 +14,7 @@ use jiff::tz::TimeZone;
 use wharf_core::human;
 use wharf_engine::ImageSummary;
 
-use crate::print::json::{Html, compact};
+use crate::print::listing;
 use crate::print::table::align;
 use crate::print::template::Record;
 
@@ -220,11 +221,7 @@ impl Record for Row {
     }
 
     fn json(&self) -> String {
-        let fields: BTreeMap<&str, String> = HEADERS
-            .iter()
-            .filter_map(|&(name, _)| Some((name, self.text(name)?)))
-            .collect();
-        compact(&fields, Html::Escaped)
+        listing::row_json(&HEADERS, |name| self.text(name))
     }
 }
 
