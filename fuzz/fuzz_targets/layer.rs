@@ -15,7 +15,7 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fn inspect(kind: &str, bytes: &[u8], piece: usize) -> Option<LayerFacts> {
-    let mut inspect = LayerInspector::default().begin(&Descriptor::of(kind, bytes))?;
+    let mut inspect = LayerInspector::default().begin(&Descriptor::of(kind, bytes), None)?;
     for piece in bytes.chunks(piece) {
         inspect.write(piece).ok()?;
     }

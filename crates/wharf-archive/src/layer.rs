@@ -22,7 +22,7 @@ mod zstd;
 use std::sync::Arc;
 
 use wharf_core::digest::Algorithm;
-use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts};
+use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts, Notes};
 use wharf_core::media_type::layer_compression;
 use wharf_core::{Descriptor, Hasher};
 
@@ -82,10 +82,13 @@ impl Default for LayerInspector {
 }
 
 impl Inspector for LayerInspector {
-    fn begin(&self, layer: &Descriptor) -> Option<Box<dyn Inspect>> {
+    fn reads(&self, layer: &Descriptor) -> bool {
         // Which of the layers' types it is does not matter: the bytes say how they are packed.
-        layer_compression(&layer.media_type)?;
-        Some(self.start())
+        layer_compression(&layer.media_type).is_some()
+    }
+
+    fn begin(&self, layer: &Descriptor, _notes: Option<Notes>) -> Option<Box<dyn Inspect>> {
+        self.reads(layer).then(|| self.start())
     }
 }
 

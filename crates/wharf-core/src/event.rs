@@ -27,6 +27,20 @@ pub enum Event {
         /// Did the name change, or is it new?
         newer: bool,
     },
+    /// An image is about to be sent to its registry.
+    Pushing {
+        /// The name that it is sent under.
+        reference: Reference,
+    },
+    /// All content of a name is in its registry, and the name points to it.
+    Pushed {
+        /// The name that was sent.
+        reference: Reference,
+        /// The digest of what the name points to there.
+        digest: Digest,
+        /// How many bytes that manifest has.
+        size: u64,
+    },
     /// Something that the user should know, and that isn't an error.
     Notice(String),
 }
@@ -47,6 +61,18 @@ pub enum LayerStatus {
         done: u64,
         /// How many it has.
         total: u64,
+    },
+    /// Bytes are going.
+    Uploading {
+        /// How many have gone, those of an earlier attempt included.
+        done: u64,
+        /// How many it has.
+        total: u64,
+    },
+    /// The registry has it in another repository, and lets this one have it too.
+    Mounted {
+        /// The other repository.
+        from: String,
     },
     /// All bytes are here; their digest is computed to the end.
     Verifying,

@@ -32,8 +32,17 @@ pub trait Inspect: Send {
     fn finish(self: Box<Self>) -> Result<LayerFacts, LayerError>;
 }
 
+/// Takes what an [`Inspect`] writes down of a layer: what is in it, and where. The store keeps it beside
+/// the layer's blob, unsynced, and nobody but the inspector's crate knows how it is written.
+///
+/// It can be lost and made again, so an error in writing ends the notes and not the reading, and whoever
+/// reads them must see by themselves whether they are whole.
+pub type Notes = Box<dyn std::io::Write + Send>;
+
 /// Makes an [`Inspect`] for each layer.
 pub trait Inspector: Send + Sync {
-    /// Starts on `layer`; `None` if it isn't a layer that can be read.
-    fn begin(&self, layer: &Descriptor) -> Option<Box<dyn Inspect>>;
+    /// Is it a layer that can be read?
+    fn reads(&self, layer: &Descriptor) -> bool;
+    /// Starts on `layer`, and writes down what is in it; `None` if it isn't a layer that can be read.
+    fn begin(&self, layer: &Descriptor, notes: Option<Notes>) -> Option<Box<dyn Inspect>>;
 }

@@ -16,7 +16,7 @@ use crate::durable::remove;
 use crate::ingest::Ingest;
 use crate::rows::Freed;
 use crate::store::Inner;
-use crate::{Result, StoreError, lease, uploads};
+use crate::{Result, StoreError, lease, notes, uploads};
 
 /// What a collection has freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub(crate) fn collect(store: &Inner) -> Result<Collected> {
         })?;
     let mut freed = store.unlink(&gone);
     remove_orphans(store, &mut freed)?;
+    remove_stale_notes(store)?;
     let partial = remove_partial(store)?;
     Ok(Collected {
         freed,
@@ -66,6 +67,17 @@ fn remove_orphans(store: &Inner, freed: &mut Freed) -> Result<()> {
     })
 }
 
+/// Removes the notes of layers that are gone: a repair sets a blob aside, and its notes stay.
+fn remove_stale_notes(store: &Inner) -> Result<()> {
+    store.notes.each(&mut |digest| {
+        let here = store.catalog.read(|rows| rows.blob_row(&digest))?;
+        if here.is_none_or(|row| !row.here) {
+            store.notes.remove(&digest)?;
+        }
+        Ok(())
+    })
+}
+
 /// Removes what lies in `ingest/` and nobody works on.
 fn remove_partial(store: &Inner) -> Result<Freed> {
     let mut freed = Freed::default();
@@ -74,6 +86,8 @@ fn remove_partial(store: &Inner) -> Result<Freed> {
         let bytes = if name.starts_with(lease::PREFIX) {
             remove_unlocked(&path)?;
             None
+        } else if name.starts_with(notes::PREFIX) {
+            remove_unlocked(&path)?
         } else if name.starts_with(uploads::PREFIX) {
             if rests(&path) {
                 remove_unlocked(&path)?

@@ -26,6 +26,15 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     to.parent().map_or(Ok(()), sync_directory)
 }
 
+/// Renames a file that can be made again: a power loss may take it, or leave it without its bytes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is renamed here need not be durable"
+)]
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(|source| StoreError::io("put in place", to, source))
+}
+
 /// Makes a folder, and those above it as far as `below`, with durable names. `below` is there.
 pub(crate) fn create_directory(path: &Path, below: &Path) -> Result<()> {
     if path == below {

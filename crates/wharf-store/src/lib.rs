@@ -8,6 +8,7 @@
 //! | [`lease`] | [`Lease`]: keeps what an operation in progress needs |
 //! | [`sink`] | [`DiskSink`]: content that arrives |
 //! | [`source`] | [`DiskSource`]: content that leaves |
+//! | [`notes`] | what is in a layer, written down while it was read |
 //! | [`uploads`] | [`Uploads`]: content that is pushed to the registry server, piece by piece |
 //! | [`collect`] | garbage collection of the whole store |
 //! | [`check`] | reads everything, and repairs |
@@ -21,6 +22,7 @@ pub mod check;
 pub mod collect;
 pub mod error;
 pub mod lease;
+pub mod notes;
 pub mod rows;
 pub mod sink;
 pub mod source;
@@ -41,6 +43,7 @@ pub use check::{CheckProgress, CheckReport, check};
 pub use collect::Collected;
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::Lease;
+pub use notes::NotesFile;
 pub use rows::{
     Child, Freed, ImageRow, LayerRow, LinkKind, Listed, ManifestKind, ManifestRow, Name,
 };

@@ -97,6 +97,8 @@ pub struct ManifestRow {
     /// Is everything here that it needs? False only after a check has set something aside; pulling
     /// or pushing it again makes it whole. An index is whole with whichever children are here.
     pub complete: bool,
+    /// Was it made here, out of plain archives? A push compresses its plain layers first.
+    pub local: bool,
     /// What it refers to and what is known to be here, in the order of the document for an image,
     /// those that are here for an index.
     pub children: Vec<Child>,

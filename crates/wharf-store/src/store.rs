@@ -3,6 +3,7 @@
 //! `ROOT/` (0700) with `wharf.db`, `blobs/`, `ingest/` and, after a repair, `damaged/`.
 //! Opening is part of every command's start: it makes nothing that is there already, and no thread.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::collect::{self, Collected};
 use crate::durable::create_directory;
 use crate::ingest::Ingest;
 use crate::lease::LeaseFiles;
+use crate::notes::{NoteFolder, NotesFile};
 use crate::root::Root;
 use crate::rows::Freed;
 use crate::sink::{DiskSink, SinkOptions};
@@ -37,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) blobs: Blobs,
     pub(crate) ingest: Ingest,
     pub(crate) leases: LeaseFiles,
+    pub(crate) notes: NoteFolder,
 }
 
 impl Store {
@@ -126,6 +129,16 @@ impl Store {
         }
     }
 
+    /// What was written down of a layer, by its blob; `None` if nothing was.
+    pub fn notes(&self, blob: &Digest) -> Result<Option<File>> {
+        self.inner.notes.open(blob)
+    }
+
+    /// Starts the notes of a layer anew: of one that was stored unread, or whose notes are damaged.
+    pub fn new_notes(&self, blob: &Digest) -> Result<NotesFile> {
+        self.inner.notes.begin(blob, &self.inner.ingest.folder)
+    }
+
     /// Records what was learned of a layer that was stored unread, and computes the sizes of the
     /// images that have it again.
     pub fn set_layer_facts(&self, blob: &Digest, facts: &LayerFacts) -> Result<()> {
@@ -147,6 +160,7 @@ impl Inner {
             leases: LeaseFiles {
                 folder: root.path.join("ingest"),
             },
+            notes: NoteFolder::new(&root.path),
             catalog,
             root,
         }
@@ -208,6 +222,7 @@ impl Inner {
         if self.catalog.read(|rows| rows.blob_row(digest))?.is_some() {
             return Ok(false);
         }
+        self.notes.remove(digest)?;
         self.blobs.remove(digest)
     }
 }

@@ -259,7 +259,8 @@ impl Writing<'_> {
             .and_then(|annotations| serde_json::to_string(&annotations).ok());
         self.rows
             .prepare_cached(
-                "INSERT OR REPLACE INTO manifests VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8)",
+                "INSERT OR REPLACE INTO manifests (id, kind, media_type, image, children, complete, \
+                 subject, artifact_type, annotations) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8)",
             )?
             .execute(params![
                 id,

@@ -14,7 +14,7 @@ impl Reading<'_> {
     /// A manifest that is here.
     pub fn manifest(&self, digest: &Digest) -> Result<Option<ManifestRow>> {
         let mut statement = self.rows.prepare_cached(
-            "SELECT m.id, m.media_type, b.size, m.kind, i.digest, m.complete AND b.here \
+            "SELECT m.id, m.media_type, b.size, m.kind, i.digest, m.complete AND b.here, m.local \
              FROM manifests m JOIN blobs b ON b.id = m.id LEFT JOIN blobs i ON i.id = m.image \
              WHERE b.digest = ?1",
         )?;
@@ -25,6 +25,7 @@ impl Reading<'_> {
                 kind: read_kind(row, 3)?,
                 image: parsed_option(row, 4)?,
                 complete: row.get(5)?,
+                local: row.get(6)?,
                 children: Vec::new(),
             };
             Ok((row.get::<_, i64>(0)?, manifest))

@@ -86,6 +86,27 @@ impl Writing<'_> {
         self.keep(image)
     }
 
+    /// Makes an image, and every name of it that points to its manifest `from`, stand on its manifest
+    /// `to`: the same image, its layers in other blobs. `from` goes unless something else holds it.
+    pub fn retarget(&mut self, image: &Digest, from: &Digest, to: &Digest) -> Result<()> {
+        let image = self.image_id(image)?;
+        let (from, to) = (self.manifest_id(from)?, self.manifest_id(to)?);
+        let run = |sql, ids: [i64; 3]| self.rows.prepare_cached(sql)?.execute(ids);
+        run(
+            "UPDATE names SET target = ?3 WHERE image = ?1 AND target = ?2",
+            [image, from, to],
+        )?;
+        // Its image alone would hold it: both show the same one, so it lets go.
+        run(
+            "UPDATE manifests SET image = NULL WHERE image = ?1 AND id = ?2 AND ?3 != ?2 \
+             AND NOT EXISTS (SELECT 1 FROM links WHERE blob = ?2 AND kind = 1)",
+            [image, from, to],
+        )?;
+        self.forget_image(image)?;
+        self.loose.push(from);
+        Ok(())
+    }
+
     /// Removes an image, with the names and repo digests that it has left. Its blobs go when the
     /// transaction commits, unless something else needs them. Was it here?
     pub fn remove_image(&mut self, id: &Digest) -> Result<bool> {

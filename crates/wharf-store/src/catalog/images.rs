@@ -192,6 +192,18 @@ impl Reading<'_> {
         Ok(self.blob_row(blob)?.and_then(|row| row.facts))
     }
 
+    /// The blobs that hold a layer, however it is compressed, with their sizes in bytes: those that are
+    /// here and that somebody has read.
+    pub fn blobs_of_layer(&self, diff_id: &Digest) -> Result<Vec<(Digest, u64)>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT digest, size FROM blobs WHERE diff_id = ?1 AND here ORDER BY id",
+        )?;
+        let found = statement.query_map([diff_id.as_str()], |row| {
+            Ok((parsed(row, 0)?, row.get(1)?))
+        })?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// A blob's size, in bytes, if it's here.
     pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
         Ok(self

@@ -111,6 +111,15 @@ impl Writing<'_> {
         Ok(Some(before))
     }
 
+    /// Says that a manifest that is here was made here, out of plain archives.
+    pub fn set_local(&mut self, manifest: &Digest) -> Result<()> {
+        let id = self.manifest_id(manifest)?;
+        self.rows
+            .prepare_cached("UPDATE manifests SET local = 1 WHERE id = ?1")?
+            .execute([id])?;
+        Ok(())
+    }
+
     /// Says that a name was used now. A name that isn't here stays so.
     pub fn mark_used(&mut self, reference: &Reference) -> Result<()> {
         self.rows

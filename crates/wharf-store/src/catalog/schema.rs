@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Result, StoreError};
 
 /// The steps from an empty database to the one that this version of wharf writes.
-const STEPS: [&str; 1] = [include_str!("step1.sql")];
+const STEPS: [&str; 2] = [include_str!("step1.sql"), include_str!("step2.sql")];
 
 /// Brings the database up to date.
 pub(super) fn migrate(connection: &mut Connection, root: &std::path::Path) -> Result<()> {

@@ -3,6 +3,7 @@
 //! `ingest/<algorithm>-<hex>.lock`     held by whoever works on that blob; the system lets go of it
 //! `ingest/<algorithm>-<hex>.data`     the bytes so far, with holes
 //! `ingest/<algorithm>-<hex>.journal`  how many bytes of each piece are written
+//! `ingest/<algorithm>-<hex>.notes`    what is in the layer, as far as it was read
 //!
 //! Everything here may be lost, and then is fetched again. What is left of a process that ended is
 //! gone on with by the next one that wants the same blob, or removed by a collection.
@@ -112,8 +113,14 @@ impl Ingest {
             .map(|about| about.blocks() * 512)
             .unwrap_or(0);
         remove(&self.path(digest, "journal"))?;
+        remove(&self.notes(digest))?;
         remove(&data)?;
         Ok(size)
+    }
+
+    /// Where the notes of a layer are made while it comes. The caller holds its lock.
+    pub(crate) fn notes(&self, digest: &Digest) -> PathBuf {
+        self.path(digest, "notes")
     }
 
     /// Reads the digest out of the name of a file in this folder.

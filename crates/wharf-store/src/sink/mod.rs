@@ -6,13 +6,14 @@
 
 mod manifests;
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use wharf_core::layer::{Inspector, LayerFacts};
+use wharf_core::layer::{Inspector, LayerFacts, Notes};
 use wharf_core::media_type::is_manifest;
-use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Sink, Source, Watch};
+use wharf_core::{ContentError, Descriptor, Digest, Event, LayerStatus, Sink, Source, Watch};
 
 use crate::catalog::Durability;
 use crate::ingest::DigestLock;
@@ -125,7 +126,7 @@ impl DiskSink {
         }
         let unread = |facts: Option<&LayerFacts>| {
             let inspector = self.options.inspector.as_ref();
-            facts.is_none() && inspector.is_some_and(|inspector| inspector.begin(what).is_some())
+            facts.is_none() && inspector.is_some_and(|inspector| inspector.reads(what))
         };
         let row = store.catalog.read(|rows| rows.blob_row(&what.digest))?;
         let whole =
@@ -184,6 +185,7 @@ impl DiskSink {
         self.blocking(move |this| {
             let (file, path) = partial.file();
             this.store.blobs.publish(file, path, &digest)?;
+            this.keep_notes(&digest);
             ingest.discard(&digest).map(drop)
         })
         .await?;
@@ -241,7 +243,27 @@ impl DiskSink {
         self.options
             .inspector
             .as_ref()
-            .and_then(|inspector| inspector.begin(what))
+            .filter(|inspector| inspector.reads(what))
+            .and_then(|inspector| inspector.begin(what, self.new_notes(&what.digest)))
+    }
+
+    /// A file for what the inspector writes down. Without one the layer is read all the same.
+    fn new_notes(&self, digest: &Digest) -> Option<Notes> {
+        match File::create(self.store.ingest.notes(digest)) {
+            Ok(file) => Some(Box::new(file)),
+            Err(error) => {
+                tracing::debug!(%digest, %error, "no notes are taken of a layer");
+                None
+            }
+        }
+    }
+
+    /// Puts the notes in place. The caller holds the blob's lock.
+    fn keep_notes(&self, digest: &Digest) {
+        let store = &self.store;
+        if let Err(error) = store.notes.publish(&store.ingest.notes(digest), digest) {
+            tracing::debug!(%digest, %error, "the notes of a layer are lost");
+        }
     }
 
     /// Verifies a file that is in place already; `None` if it's not what its name says.
@@ -266,7 +288,9 @@ impl DiskSink {
             if followed.digest != what.digest {
                 return Ok(None);
             }
-            Ok(Some(judge(&what, followed, || place)?))
+            let facts = judge(&what, followed, || place)?;
+            this.keep_notes(&what.digest);
+            Ok(Some(facts))
         })
         .await
     }

@@ -7,7 +7,7 @@ use wharf_core::event::Unwatched;
 use wharf_core::{Descriptor, Sink as _};
 
 use super::place::Place;
-use super::{Image, World, inspected, noise};
+use super::{Image, World, inspected, noise, reference};
 use crate::{Store, StoreError, check};
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -80,13 +80,36 @@ fn refuses_a_newer_format() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
         "{error}"
     );
     assert!(error.to_string().contains("update wharf"));
+}
+
+#[tokio::test]
+async fn a_store_of_an_older_version_is_brought_up_to_date() {
+    let world = World::new();
+    let image = Image::small(2);
+    world.pull(&image, "a:1").await;
+    let database = rusqlite::Connection::open(world.root().join("wharf.db")).unwrap();
+    // As the first version has left it.
+    database
+        .execute_batch(
+            "DROP INDEX blobs_diff_id; ALTER TABLE manifests DROP COLUMN local; \
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(database);
+    let store = Store::open(&world.root()).unwrap();
+    let row = store
+        .read(|rows| rows.manifest(&image.manifest.digest))
+        .unwrap();
+    assert!(!row.unwrap().local);
+    let name = store.read(|rows| rows.name(&reference("a:1"))).unwrap();
+    assert_eq!(name.unwrap().image.as_ref(), Some(image.id()));
 }
 
 #[test]

@@ -7,17 +7,20 @@ mod folder;
 mod holding;
 mod kill;
 mod naming;
+mod noting;
+mod packing;
 mod place;
 mod processes;
 mod uploading;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_core::copy::{Options, copy};
 use wharf_core::event::Unwatched;
-use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts};
+use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts, Notes};
 use wharf_core::media_type::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
 use wharf_core::{ContentError, Descriptor, Digest, Hasher, Platform, Reference, Sink as _};
 
@@ -65,7 +68,7 @@ impl World {
         pull(&self.store, &place, &image.manifest, image.id(), name).await;
     }
 
-    /// Every file of the store, except the database's.
+    /// Every file of the store, except the database's and the notes.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: PathBuf, all: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(folder).unwrap() {
@@ -79,12 +82,14 @@ impl World {
         }
         let mut all = Vec::new();
         walk(self.root(), &mut all);
+        let notes = self.root().join("notes");
         all.retain(|path| {
-            !path
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .starts_with("wharf.db")
+            !path.starts_with(&notes)
+                && !path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("wharf.db")
         });
         all.sort();
         all
@@ -236,13 +241,14 @@ pub(crate) fn index(images: &[&Image]) -> (Descriptor, Bytes) {
     (Descriptor::of(OCI_INDEX, &bytes), bytes)
 }
 
-/// Reads layers that aren't tars: the diff ID is the digest of the bytes after a prefix, the size twice
+/// Reads layers that aren't tars, and notes how many bytes they have: the diff ID is the digest of the bytes after a prefix, the size twice
 /// their number. A layer that begins with `broken` cannot be read.
 struct Toy;
 
 struct ToyLayer {
     hasher: Hasher,
     size: u64,
+    notes: Option<Notes>,
 }
 
 const TOY_PREFIX: &[u8] = b"unpacked";
@@ -252,10 +258,20 @@ pub(crate) fn toy_diff_id(bytes: &[u8]) -> Digest {
 }
 
 impl Inspector for Toy {
-    fn begin(&self, layer: &Descriptor) -> Option<Box<dyn Inspect>> {
+    fn reads(&self, layer: &Descriptor) -> bool {
+        layer.media_type == OCI_LAYER
+    }
+
+    fn begin(&self, layer: &Descriptor, notes: Option<Notes>) -> Option<Box<dyn Inspect>> {
         let mut hasher = Hasher::new(wharf_core::digest::Algorithm::Sha256);
         hasher.update(TOY_PREFIX);
-        (layer.media_type == OCI_LAYER).then(|| Box::new(ToyLayer { hasher, size: 0 }) as Box<_>)
+        self.reads(layer).then(|| {
+            Box::new(ToyLayer {
+                hasher,
+                size: 0,
+                notes,
+            }) as Box<_>
+        })
     }
 }
 
@@ -271,7 +287,10 @@ impl Inspect for ToyLayer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<LayerFacts, LayerError> {
+    fn finish(mut self: Box<Self>) -> Result<LayerFacts, LayerError> {
+        if let Some(notes) = &mut self.notes {
+            write!(notes, "{} bytes", self.size).unwrap();
+        }
         Ok(LayerFacts {
             diff_id: self.hasher.finish(),
             size: self.size * 2,

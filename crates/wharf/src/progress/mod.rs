@@ -148,6 +148,7 @@ impl Watch for Progress {
             }
             Event::Layer { digest, status } => state.layer(&digest, &status),
             Event::Pulling { .. } | Event::Pulled { .. } => {}
+            Event::Pushing { .. } | Event::Pushed { .. } => {}
         }
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn change(status: &LayerStatus) -> Option<String> {
     Some(match status {
         LayerStatus::Exists => "Already exists".to_owned(),
         LayerStatus::Waiting { .. } => "Pulling fs layer".to_owned(),
-        LayerStatus::Downloading { .. } => return None,
+        LayerStatus::Downloading { .. } | LayerStatus::Uploading { .. } => return None,
+        LayerStatus::Mounted { from } => format!("Mounted from {from}"),
         LayerStatus::Verifying => "Verifying Checksum".to_owned(),
         LayerStatus::Retrying { seconds, .. } => {
             let unit = if *seconds == 1 { "second" } else { "seconds" };
