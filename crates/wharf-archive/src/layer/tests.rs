@@ -115,7 +115,9 @@ fn begins_on_layers_only_and_whatever_their_type_says() {
     for media_type in [OCI_LAYER, OCI_LAYER_ZSTD, DOCKER_LAYER_GZIP] {
         for (how, bytes) in packed(&archive) {
             let layer = Descriptor::of(media_type, &bytes);
-            let mut reading = LayerInspector::new().begin(&layer, None).expect("it is a layer");
+            let mut reading = LayerInspector::new()
+                .begin(&layer, None)
+                .expect("it is a layer");
             reading.write(&bytes).unwrap();
             assert_eq!(
                 reading.finish().unwrap(),

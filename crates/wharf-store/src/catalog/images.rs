@@ -198,9 +198,8 @@ impl Reading<'_> {
         let mut statement = self.rows.prepare_cached(
             "SELECT digest, size FROM blobs WHERE diff_id = ?1 AND here ORDER BY id",
         )?;
-        let found = statement.query_map([diff_id.as_str()], |row| {
-            Ok((parsed(row, 0)?, row.get(1)?))
-        })?;
+        let found =
+            statement.query_map([diff_id.as_str()], |row| Ok((parsed(row, 0)?, row.get(1)?)))?;
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
