@@ -17,8 +17,8 @@ pub use filter::Filters;
 pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
-    HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions, Pulled,
-    RemoveOptions, Removed,
+    Compression, HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned,
+    PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed,
 };
 
 use std::sync::Arc;
@@ -42,6 +42,18 @@ pub trait Engine: Send + Sync {
         options: &PullOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Pulled>;
+
+    /// Sends what `reference` names to its registry, under that name; without a tag, every tag of
+    /// its repository that is here.
+    ///
+    /// Reports [`wharf_core::Event::Pushing`] first, even when there is nothing to send, and layers
+    /// by their diff IDs (Docker 28.5: push).
+    async fn push(
+        &self,
+        reference: &Reference,
+        options: &PushOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Pushed>>;
 
     /// Lists the tags of a repository in its registry.
     async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>>;

@@ -28,6 +28,36 @@ pub struct Pulled {
     pub newer: bool,
 }
 
+/// How to push.
+#[derive(Clone, Debug, Default)]
+pub struct PushOptions {
+    /// Only the image of this platform, without the index around it; the whole name if `None`.
+    pub platform: Option<Platform>,
+    /// How plain layers of images that were made here are packed, the first time they are sent.
+    pub compression: Compression,
+}
+
+/// How a layer is packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip: every program reads it.
+    #[default]
+    Gzip,
+    /// zstd: smaller and faster; Docker reads it since 20.10, the registries of today carry it.
+    Zstd,
+}
+
+/// One name that a push has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The name, with its tag.
+    pub reference: Reference,
+    /// The digest of what the name points to in the registry now.
+    pub digest: Digest,
+    /// How many bytes that manifest has.
+    pub size: u64,
+}
+
 /// Which images to list.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {

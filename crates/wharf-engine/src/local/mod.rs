@@ -8,6 +8,7 @@ mod inspect;
 mod list;
 mod prune;
 mod pull;
+mod push;
 mod remove;
 mod tag;
 mod translate;
@@ -23,7 +24,7 @@ use wharf_store::Store;
 
 use crate::{
     Engine, HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions,
-    Pulled, RemoveOptions, Removed, Result, Settings,
+    Pulled, PushOptions, Pushed, RemoveOptions, Removed, Result, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -65,6 +66,23 @@ impl Engine for LocalEngine {
         watch: Arc<dyn Watch>,
     ) -> Result<Pulled> {
         pull::pull(
+            &self.store,
+            self.registry(),
+            &self.settings,
+            reference,
+            options,
+            watch,
+        )
+        .await
+    }
+
+    async fn push(
+        &self,
+        reference: &Reference,
+        options: &PushOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Pushed>> {
+        push::push(
             &self.store,
             self.registry(),
             &self.settings,
