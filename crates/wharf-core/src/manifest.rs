@@ -3,6 +3,8 @@
 //! A manifest keeps its raw bytes and is never serialised again, so no digest ever changes. What is
 //! parsed beside them is a view.
 
+mod made;
+
 use bytes::Bytes;
 use serde::Deserialize;
 

@@ -15,7 +15,7 @@ use crate::catalog::Durability;
 use crate::durable::remove;
 use crate::ingest::Ingest;
 use crate::rows::Freed;
-use crate::store::Inner;
+use crate::store::{Inner, SPOOL};
 use crate::{Result, StoreError, lease, notes, uploads};
 
 /// What a collection has freed.
@@ -86,7 +86,7 @@ fn remove_partial(store: &Inner) -> Result<Freed> {
         let bytes = if name.starts_with(lease::PREFIX) {
             remove_unlocked(&path)?;
             None
-        } else if name.starts_with(notes::PREFIX) {
+        } else if name.starts_with(notes::PREFIX) || name.starts_with(SPOOL) {
             remove_unlocked(&path)?
         } else if name.starts_with(uploads::PREFIX) {
             if rests(&path) {

@@ -48,7 +48,7 @@ pub use rows::{
     Child, Freed, ImageRow, LayerRow, LinkKind, Listed, ManifestKind, ManifestRow, Name,
 };
 pub use sink::{DiskSink, SinkOptions};
-pub use source::{BlobFile, DiskSource};
+pub use source::{BlobFile, DiskSource, FileSource};
 pub use store::Store;
 pub use uploads::{UploadError, Uploads};
 

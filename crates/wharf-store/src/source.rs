@@ -1,6 +1,7 @@
-//! Content that leaves: blobs, as they came.
+//! Content that leaves: blobs, as they came, and files that are about to become some.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -65,17 +66,58 @@ impl Source for DiskSource {
         let range = range.start.min(blob.size)..range.end.min(blob.size);
         Ok(Reader {
             range: range.clone(),
-            bytes: read(blob.file, range).boxed(),
+            bytes: read(Arc::new(blob.file), range).boxed(),
+        })
+    }
+}
+
+/// One open file as a place to copy from: whatever is asked for is its bytes, from the first to the
+/// last. A layer that was packed or received into a [`Store::spool`](crate::Store::spool) file enters the store through it.
+#[derive(Clone, Debug)]
+pub struct FileSource {
+    file: Arc<File>,
+    size: u64,
+    place: String,
+}
+
+impl FileSource {
+    /// Takes over a file; `place` names it in errors.
+    pub fn new(file: File, place: impl Into<String>) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        Ok(Self {
+            file: Arc::new(file),
+            size,
+            place: place.into(),
+        })
+    }
+
+    /// How many bytes it has.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+#[async_trait]
+impl Source for FileSource {
+    fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    async fn open(&self, _: &Descriptor, range: Range<u64>) -> Result<Reader, ContentError> {
+        let range = range.start.min(self.size)..range.end.min(self.size);
+        Ok(Reader {
+            range: range.clone(),
+            bytes: read(Arc::clone(&self.file), range).boxed(),
         })
     }
 }
 
 /// Reads a file in order. A read begins when the one before was taken.
 fn read(
-    file: File,
+    file: Arc<File>,
     range: Range<u64>,
 ) -> impl stream::Stream<Item = Result<Bytes, ContentError>> + Send + 'static {
-    stream::try_unfold((Arc::new(file), range), |(file, range)| async move {
+    stream::try_unfold((file, range), |(file, range)| async move {
         if range.is_empty() {
             return Ok(None);
         }

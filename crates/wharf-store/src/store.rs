@@ -15,7 +15,7 @@ use wharf_core::layer::LayerFacts;
 use crate::blobs::Blobs;
 use crate::catalog::{Catalog, DATABASE, Durability};
 use crate::collect::{self, Collected};
-use crate::durable::create_directory;
+use crate::durable::{create_directory, remove};
 use crate::ingest::Ingest;
 use crate::lease::LeaseFiles;
 use crate::notes::{NoteFolder, NotesFile};
@@ -25,6 +25,9 @@ use crate::sink::{DiskSink, SinkOptions};
 use crate::source::{BlobFile, DiskSource};
 use crate::uploads::Uploads;
 use crate::{Lease, Reading, Result, StoreError, Writing, fail};
+
+/// The beginning of a file name that is there for a moment only.
+pub(crate) const SPOOL: &str = "spool-";
 
 /// The store in one folder. Cloning is cheap; all clones are the same store.
 #[derive(Clone)]
@@ -90,6 +93,21 @@ impl Store {
     /// Content that arrives piece by piece, under an ID.
     pub fn uploads(&self) -> Uploads {
         Uploads::new(Arc::clone(&self.inner))
+    }
+
+    /// An empty file without a name, on the store's disk, for content on its way in whose digest is
+    /// not known yet. It is gone when it's closed, however this process ends.
+    pub fn spool(&self) -> Result<File> {
+        let name = format!("{SPOOL}{}", crate::random_id()?);
+        let path = self.inner.ingest.folder.join(name);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|source| StoreError::io("make", &path, source))?;
+        remove(&path)?;
+        Ok(file)
     }
 
     /// Reads rows, all of one moment.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::error::Error as _;
 
 use proptest::prelude::*;
@@ -103,6 +104,28 @@ fn knows_what_came_whatever_it_was_declared_as() {
             "{declared} {document}"
         );
     }
+}
+
+#[test]
+fn reads_what_it_has_made() {
+    let config = Descriptor::of(OCI_CONFIG, b"{}");
+    let layers = vec![
+        Descriptor::of(OCI_LAYER, b"a"),
+        Descriptor::of(OCI_LAYER, b"b"),
+    ];
+    let notes = BTreeMap::from([("made".to_owned(), "here".to_owned())]);
+    for notes in [BTreeMap::new(), notes] {
+        let made =
+            Manifest::of_image(OCI_MANIFEST, config.clone(), layers.clone(), &notes).unwrap();
+        let read = Manifest::parse(OCI_MANIFEST, made.raw.clone()).unwrap();
+        assert_eq!(read, made);
+        let document: Value = serde_json::from_slice(&made.raw).unwrap();
+        assert_eq!(document["annotations"], json!(notes_or_none(&notes)));
+    }
+}
+
+fn notes_or_none(notes: &BTreeMap<String, String>) -> Option<&BTreeMap<String, String>> {
+    Some(notes).filter(|notes| !notes.is_empty())
 }
 
 #[test]

@@ -69,6 +69,19 @@ impl Reading<'_> {
             });
         Ok(found.optional()?)
     }
+
+    /// The repositories that some registry has this config or layer in, as far as names with digests
+    /// tell, sorted: an image's blobs are where the image was pulled from or pushed to.
+    pub fn repositories_with(&self, blob: &Digest) -> Result<Vec<Reference>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT DISTINCT r.repository FROM blobs b \
+             JOIN repo_digests r ON r.image = b.id \
+               OR r.image IN (SELECT image FROM image_layers WHERE layer = b.id) \
+             WHERE b.digest = ?1 ORDER BY r.repository",
+        )?;
+        let found = statement.query_map([blob.as_str()], |row| parsed(row, 0))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    }
 }
 
 impl Writing<'_> {

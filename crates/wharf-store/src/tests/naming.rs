@@ -58,6 +58,24 @@ async fn a_name_points_only_to_what_is_here() {
 }
 
 #[tokio::test]
+async fn a_blob_is_where_its_image_was_pulled_from() {
+    let world = World::new();
+    let image = Image::small(2);
+    world.pull(&image, "localhost:5000/b:x").await;
+    world.pull(&image, "localhost:5000/a:x").await;
+    world.pull(&Image::small(3), "localhost:5000/other:x").await;
+    let layer = image.layers[1].digest.clone();
+    for blob in [&layer, image.id()] {
+        let found = world.store.read(|rows| rows.repositories_with(blob));
+        let found: Vec<_> = found.unwrap().iter().map(|r| r.familiar()).collect();
+        assert_eq!(found, ["localhost:5000/a", "localhost:5000/b"]);
+    }
+    let unknown = Digest::of(b"nothing");
+    let found = world.store.read(|rows| rows.repositories_with(&unknown));
+    assert!(found.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_failed_write_changes_nothing() {
     let world = World::new();
     let image = Image::small(2);

@@ -107,3 +107,28 @@ async fn a_layer_is_found_in_every_blob_that_holds_it() {
     world.store.set_layer_facts(&layer.digest, &facts).unwrap();
     assert_eq!(found(), [first, (layer.digest.clone(), 300)]);
 }
+
+#[tokio::test]
+async fn a_spooled_layer_enters_the_store_and_leaves_no_file_behind() {
+    use std::io::Write as _;
+
+    let world = World::new();
+    let bytes = noise(4, 300_000);
+    let mut file = world.store.spool().unwrap();
+    file.write_all(&bytes).unwrap();
+    let layer = Descriptor::of(OCI_LAYER_GZIP, &bytes);
+    let source = crate::FileSource::new(file, "a packed layer").unwrap();
+    assert_eq!(source.size(), layer.size);
+    let sink = world.sink(crate::SinkOptions::default());
+    sink.put(&layer, Arc::new(source), Arc::new(Unwatched))
+        .await
+        .unwrap();
+    assert!(sink.contains(&layer).await.unwrap());
+    drop(sink);
+    let left = std::fs::read_dir(world.store.root().join("ingest")).unwrap();
+    let left: Vec<_> = left
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("spool-"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
