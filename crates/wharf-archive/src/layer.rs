@@ -9,12 +9,12 @@
 //! takes some 250 KiB of memory (with zstd also its window, 8 MiB at most). A pull has several
 //! layers under way, which keeps the other processors busy: docs/speed.md has the figures.
 
-mod fault;
+pub(crate) mod fault;
 mod gate;
 mod gzip;
-mod header;
-mod limits;
-mod pax;
+pub(crate) mod header;
+pub(crate) mod limits;
+pub(crate) mod pax;
 mod unpack;
 mod walk;
 mod zstd;

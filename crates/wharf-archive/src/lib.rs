@@ -2,12 +2,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`archive`] | archives of images, written and read: docker-archive and OCI layout in one tar |
 //! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
 //! | [`write`](mod@write) | writes a small layer, the same bytes every time |
 //!
 //! Everything here is fed with bytes and never asks for any, so that one thread can serve the network,
 //! the disk and this at its own pace, and nothing holds a layer in memory.
 
+pub mod archive;
 pub mod layer;
 pub mod write;
 

@@ -17,8 +17,9 @@ pub use filter::Filters;
 pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
-    Compression, HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned,
-    PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed,
+    Compression, HistoryEntry, ImageDetail, ImageSummary, ListQuery, LoadInput, LoadOptions,
+    Loaded, LoadedName, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed,
+    RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
@@ -75,4 +76,23 @@ pub trait Engine: Send + Sync {
 
     /// Removes images that nobody names, and frees what no image holds.
     async fn prune(&self, options: &PruneOptions) -> Result<Pruned>;
+
+    /// Writes images into an archive that is both an OCI layout and a docker-archive.
+    ///
+    /// All names are found before the first byte is written. A repository without a tag means all
+    /// its tags (Docker 28.5: save).
+    async fn save(
+        &self,
+        names: &[String],
+        options: &SaveOptions,
+        out: Box<dyn std::io::Write + Send>,
+    ) -> Result<()>;
+
+    /// Reads images out of an archive, and gives them the names that it says.
+    async fn load(
+        &self,
+        input: LoadInput,
+        options: &LoadOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Loaded>>;
 }

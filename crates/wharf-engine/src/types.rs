@@ -151,3 +151,43 @@ pub struct Pruned {
     /// How much came free on this disk, in bytes.
     pub freed: u64,
 }
+
+/// How to save.
+#[derive(Clone, Debug, Default)]
+pub struct SaveOptions {
+    /// Only the image of this platform, without the index around it; all that is here if `None`.
+    pub platform: Option<Platform>,
+}
+
+/// Where an archive comes from.
+pub enum LoadInput {
+    /// A file, which is read in place if it is a plain one and not packed.
+    File(std::fs::File),
+    /// Bytes in order.
+    Stream(Box<dyn std::io::Read + Send>),
+}
+
+/// How to load.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Only images for this platform.
+    pub platform: Option<Platform>,
+}
+
+/// An image that was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its ID.
+    pub image: Digest,
+    /// The names that it was given, in the archive's order.
+    pub names: Vec<LoadedName>,
+}
+
+/// A name that a load has set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedName {
+    /// The name.
+    pub reference: Reference,
+    /// The image that had it before, if another one.
+    pub replaced: Option<Digest>,
+}

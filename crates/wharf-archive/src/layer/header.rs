@@ -3,19 +3,19 @@
 use super::fault::TarProblem;
 
 /// tar's unit, in bytes.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// A header's block.
-pub(super) type Block = [u8; BLOCK];
+pub(crate) type Block = [u8; BLOCK];
 
 /// What a header says, as far as it matters for an image's size.
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     block: &'a Block,
 }
 
 /// What follows a header, and what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A file.
     Regular,
     /// A file with holes, in GNU tar's old format.
@@ -38,7 +38,7 @@ pub(super) enum Kind {
 
 impl<'a> Header<'a> {
     /// Reads a header whose checksum is right.
-    pub(super) fn read(block: &'a Block) -> Result<Self, TarProblem> {
+    pub(crate) fn read(block: &'a Block) -> Result<Self, TarProblem> {
         let header = Self { block };
         let expected = octal(header.field(148..156)).ok_or(TarProblem::Checksum)?;
         let (unsigned, signed) = header.checksums();
@@ -59,7 +59,7 @@ impl<'a> Header<'a> {
         (unsigned.into(), i64::from(unsigned) - 256 * i64::from(high))
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self.block[156] {
             b'1' | b'3'..=b'6' => Kind::Bare,
             b'2' => Kind::Symlink,
@@ -75,32 +75,32 @@ impl<'a> Header<'a> {
     }
 
     /// The old format had no folders, only names that end with a slash.
-    pub(super) fn has_old_type(&self) -> bool {
+    pub(crate) fn has_old_type(&self) -> bool {
         self.block[156] == 0
     }
 
     /// How many bytes follow, unless a PAX header says otherwise.
-    pub(super) fn size(&self) -> Result<u64, TarProblem> {
+    pub(crate) fn size(&self) -> Result<u64, TarProblem> {
         number(self.field(124..136))
     }
 
     /// How many bytes a [`Kind::Sparse`] file has, holes included.
-    pub(super) fn real_size(&self) -> Result<u64, TarProblem> {
+    pub(crate) fn real_size(&self) -> Result<u64, TarProblem> {
         number(self.field(483..495))
     }
 
     /// Is a [`Kind::Sparse`] header followed by more of the map?
-    pub(super) fn has_more_map(&self) -> bool {
+    pub(crate) fn has_more_map(&self) -> bool {
         self.block[482] != 0
     }
 
     /// The last part of the name: the beginning of a long one is elsewhere.
-    pub(super) fn name(&self) -> &'a [u8] {
+    pub(crate) fn name(&self) -> &'a [u8] {
         text(&self.block[..100])
     }
 
     /// A link's target.
-    pub(super) fn link(&self) -> &'a [u8] {
+    pub(crate) fn link(&self) -> &'a [u8] {
         text(&self.block[157..257])
     }
 
@@ -110,12 +110,12 @@ impl<'a> Header<'a> {
 }
 
 /// Does another block of a sparse file's map follow this one?
-pub(super) fn map_goes_on(block: &Block) -> bool {
+pub(crate) fn map_goes_on(block: &Block) -> bool {
     block[504] != 0
 }
 
 /// The bytes before the first zero.
-pub(super) fn text(field: &[u8]) -> &[u8] {
+pub(crate) fn text(field: &[u8]) -> &[u8] {
     field.split(|&b| b == 0).next().unwrap_or_default()
 }
 

@@ -4,20 +4,20 @@ use super::fault::TarProblem;
 
 /// What a PAX header says of the next entry, as far as it matters for an image's size.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Pax<'a> {
+pub(crate) struct Pax<'a> {
     /// How many bytes follow the entry's header: it wins over the header's own field.
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// The entry's name.
-    pub(super) path: Option<&'a [u8]>,
+    pub(crate) path: Option<&'a [u8]>,
     /// A link's target.
-    pub(super) link: Option<&'a [u8]>,
+    pub(crate) link: Option<&'a [u8]>,
     /// How many bytes a file with holes has.
-    pub(super) real_size: Option<u64>,
+    pub(crate) real_size: Option<u64>,
 }
 
 impl<'a> Pax<'a> {
     /// Reads a whole header. Of a key that is there twice, the last one wins; an empty value is none.
-    pub(super) fn parse(mut bytes: &'a [u8]) -> Result<Self, TarProblem> {
+    pub(crate) fn parse(mut bytes: &'a [u8]) -> Result<Self, TarProblem> {
         let mut pax = Self::default();
         let (mut sparse, mut real) = (None, None);
         while !bytes.is_empty() {

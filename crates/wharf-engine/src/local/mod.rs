@@ -6,10 +6,12 @@
 mod find;
 mod inspect;
 mod list;
+mod load;
 mod prune;
 mod pull;
 mod push;
 mod remove;
+mod save;
 mod tag;
 mod translate;
 
@@ -23,8 +25,9 @@ use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
-    Engine, HistoryEntry, ImageDetail, ImageSummary, ListQuery, PruneOptions, Pruned, PullOptions,
-    Pulled, PushOptions, Pushed, RemoveOptions, Removed, Result, Settings,
+    Engine, HistoryEntry, ImageDetail, ImageSummary, ListQuery, LoadInput, LoadOptions, Loaded,
+    PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed, Result,
+    SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -131,5 +134,23 @@ impl Engine for LocalEngine {
         let collected = self.store.collect()?;
         pruned.freed = freed.bytes + collected.freed.bytes + collected.partial.bytes;
         Ok(pruned)
+    }
+
+    async fn save(
+        &self,
+        names: &[String],
+        options: &SaveOptions,
+        out: Box<dyn std::io::Write + Send>,
+    ) -> Result<()> {
+        save::save(&self.store, names, options, out).await
+    }
+
+    async fn load(
+        &self,
+        input: LoadInput,
+        options: &LoadOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Loaded>> {
+        load::load(&self.store, &self.settings, input, options, watch).await
     }
 }

@@ -7,9 +7,11 @@ mod demo;
 mod history;
 mod images;
 mod inspect;
+mod load;
 mod prune;
 mod pull;
 mod rmi;
+mod save;
 mod serve;
 mod store;
 mod tag;
@@ -56,9 +58,15 @@ pub(crate) enum Command {
     /// Say everything about images, as JSON or by a template
     #[command(override_usage = "[OPTIONS] NAME|ID [NAME|ID...]")]
     Inspect(inspect::AnyArguments),
+    /// Load images from a tar archive or standard input
+    #[command(override_usage = "[OPTIONS]")]
+    Load(load::Arguments),
     /// Remove images, or names of them
     #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Rmi(rmi::Arguments),
+    /// Save images to a tar archive (to standard output by default)
+    #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
+    Save(save::Arguments),
     /// Give an image a further name
     #[command(override_usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
     Tag(tag::Arguments),
@@ -88,6 +96,9 @@ pub(crate) enum ImageCommand {
     /// List the images that are here
     #[command(alias = "list", override_usage = "[OPTIONS] [REPOSITORY[:TAG]]")]
     Ls(images::Arguments),
+    /// Load images from a tar archive or standard input
+    #[command(override_usage = "[OPTIONS]")]
+    Load(load::Arguments),
     /// Remove images that nobody needs
     #[command(override_usage = "[OPTIONS]")]
     Prune(prune::Arguments),
@@ -97,6 +108,9 @@ pub(crate) enum ImageCommand {
     /// Remove images, or names of them
     #[command(aliases = ["rmi", "remove"], override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Rm(rmi::Arguments),
+    /// Save images to a tar archive (to standard output by default)
+    #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
+    Save(save::Arguments),
     /// Give an image a further name
     #[command(override_usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
     Tag(tag::Arguments),
@@ -113,7 +127,9 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Serve { command }) => command.map_or(Ok(()), |c| serve::run(context, &c)),
         Some(Command::History(arguments)) => history::run(context, &arguments),
         Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
+        Some(Command::Load(arguments)) => load::run(context, &arguments),
         Some(Command::Rmi(arguments)) => rmi::run(context, &arguments),
+        Some(Command::Save(arguments)) => save::run(context, &arguments),
         Some(Command::Tag(arguments)) => tag::run(context, &arguments),
         Some(Command::Demo(arguments)) => demo::run(context, &arguments),
         Some(Command::Version(arguments)) => version::run(context, &arguments),
@@ -127,9 +143,11 @@ fn image(command: ImageCommand, context: &Context) -> Result<()> {
         ImageCommand::History(arguments) => history::run(context, &arguments),
         ImageCommand::Inspect(arguments) => inspect::run(context, &arguments),
         ImageCommand::Ls(arguments) => images::run(context, &arguments),
+        ImageCommand::Load(arguments) => load::run(context, &arguments),
         ImageCommand::Prune(arguments) => prune::run(context, &arguments),
         ImageCommand::Pull(arguments) => pull::run(context, &arguments),
         ImageCommand::Rm(arguments) => rmi::run(context, &arguments),
+        ImageCommand::Save(arguments) => save::run(context, &arguments),
         ImageCommand::Tag(arguments) => tag::run(context, &arguments),
     }
 }
@@ -140,6 +158,8 @@ pub(crate) fn aliases(path: &[&str]) -> Option<&'static [&'static str]> {
         ["pull"] | ["image", "pull"] => Some(&["image pull", "pull"]),
         ["images"] | ["image", "ls"] => Some(&["image ls", "image list", "images"]),
         ["history"] | ["image", "history"] => Some(&["image history", "history"]),
+        ["load"] | ["image", "load"] => Some(&["image load", "load"]),
+        ["save"] | ["image", "save"] => Some(&["image save", "save"]),
         ["rmi"] | ["image", "rm"] => Some(&["image rm", "image remove", "rmi"]),
         ["tag"] | ["image", "tag"] => Some(&["image tag", "tag"]),
         _ => None,

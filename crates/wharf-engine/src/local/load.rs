@@ -1,0 +1,151 @@
+//! Loading images out of an archive: what every program writes, packed or not.
+//!
+//! What cannot be read here and there goes through a file without a name in the store's folder first.
+//! Then each image is copied into the store, which verifies every byte, and only then named.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::sync::Arc;
+
+use wharf_archive::LayerInspector;
+use wharf_archive::archive::{
+    ArchiveError, ArchiveImage, ArchiveSource, is_packed, open_archive, spool,
+};
+use wharf_core::copy::{Choose, Options, copy};
+use wharf_core::manifest::Index;
+use wharf_core::{Descriptor, Platform, Watch};
+use wharf_store::{SinkOptions, Store};
+
+use super::translate;
+use crate::{
+    EngineError, ErrorKind, LoadInput, LoadOptions, Loaded, LoadedName, Result, Settings, Verify,
+};
+
+/// Loads every image of an archive, or those of one platform.
+pub(super) async fn load(
+    store: &Store,
+    settings: &Settings,
+    input: LoadInput,
+    options: &LoadOptions,
+    watch: Arc<dyn Watch>,
+) -> Result<Vec<Loaded>> {
+    let opening = store.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&opening, input)).await;
+    let source = opened.map_err(|e| EngineError::new(ErrorKind::Internal, e.to_string()))??;
+    // Held until the names are set: nothing that was just stored is collected before.
+    let lease = Arc::new(store.lease()?);
+    let sink = store.sink(
+        Arc::clone(&lease),
+        SinkOptions {
+            inspector: (settings.verify == Verify::Full)
+                .then(|| Arc::new(LayerInspector::default()) as _),
+            ..SinkOptions::default()
+        },
+    );
+    let listing = source.clone();
+    let choose: Choose = Arc::new(move |index: &Index| {
+        let here = |d: &&Descriptor| listing.has(d);
+        index.manifests.iter().filter(here).cloned().collect()
+    });
+    let how = Options {
+        parallel: settings.parallel,
+        choose,
+    };
+    let mut all = Vec::new();
+    for image in source
+        .images()
+        .iter()
+        .filter(|image| is_wanted(image, options))
+    {
+        let before = known(store, image)?;
+        let mut done = HashSet::new();
+        for root in image.names.iter().map(|n| &n.root).chain([&image.root]) {
+            if done.insert(root.digest.clone()) {
+                let (from, to) = (Arc::new(source.clone()), Arc::new(sink.clone()));
+                copy(from, to, root, &how, Arc::clone(&watch))
+                    .await
+                    .map_err(translate::copy)?;
+            }
+        }
+        all.push(name(store, image, image.local && !before)?);
+    }
+    drop(lease);
+    Ok(all)
+}
+
+/// Opens the archive, through a file of its own if need be.
+fn open(store: &Store, input: LoadInput) -> Result<ArchiveSource> {
+    let file = match input {
+        LoadInput::File(file) if is_plain_file(&file) => {
+            if is_packed(&file).map_err(ArchiveError::from)? {
+                unpacked(store, file)?
+            } else {
+                file
+            }
+        }
+        LoadInput::File(file) => unpacked(store, file)?,
+        LoadInput::Stream(stream) => unpacked(store, stream)?,
+    };
+    Ok(open_archive(file)?)
+}
+
+/// From its beginning: `wharf load < FILE` may be handed one that was read in part.
+fn is_plain_file(file: &File) -> bool {
+    use std::io::Seek as _;
+    let at_start = || (&*file).stream_position().is_ok_and(|at| at == 0);
+    file.metadata().is_ok_and(|data| data.is_file()) && at_start()
+}
+
+fn unpacked(store: &Store, from: impl std::io::Read) -> Result<File> {
+    let mut file = store.spool()?;
+    spool(from, &mut file)?;
+    Ok(file)
+}
+
+fn is_wanted(image: &ArchiveImage, options: &LoadOptions) -> bool {
+    let runs = |wanted: &Platform| wanted.runs().iter().any(|p| p.is(&image.platform));
+    options.platform.as_ref().is_none_or(runs)
+}
+
+/// Was the manifest here before? Then it stays what it is: pulled, or made here.
+fn known(store: &Store, image: &ArchiveImage) -> Result<bool> {
+    store.read(|rows| Ok(rows.manifest(&image.root.digest)?.is_some()))
+}
+
+/// Names an image that is here, whole.
+fn name(store: &Store, image: &ArchiveImage, local: bool) -> Result<Loaded> {
+    let (names, _) = store.write(|rows| {
+        if local {
+            rows.set_local(&image.root.digest)?;
+        }
+        if image.names.is_empty() {
+            rows.keep_image(&image.image)?;
+        }
+        let mut names = Vec::new();
+        for name in &image.names {
+            let before = rows.set_name(&name.reference, &name.root.digest, Some(&image.image))?;
+            let replaced = before
+                .and_then(|before| before.image)
+                .filter(|old| *old != image.image);
+            names.push(LoadedName {
+                reference: name.reference.clone(),
+                replaced,
+            });
+        }
+        Ok::<_, EngineError>(names)
+    })?;
+    Ok(Loaded {
+        image: image.image.clone(),
+        names,
+    })
+}
+
+impl From<ArchiveError> for EngineError {
+    fn from(error: ArchiveError) -> Self {
+        let kind = match &error {
+            ArchiveError::Io(_) => ErrorKind::Internal,
+            _ => ErrorKind::Invalid,
+        };
+        Self::new(kind, error.to_string())
+    }
+}

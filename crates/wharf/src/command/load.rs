@@ -1,0 +1,90 @@
+//! `wharf load`, `wharf image load`: reads images out of an archive.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use clap::Args;
+use wharf_core::event::Unwatched;
+use wharf_engine::{Engine as _, LoadInput, LoadOptions, Loaded};
+
+use super::save::platform;
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+use crate::print::print;
+use crate::runtime;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Read from tar archive file, instead of STDIN
+    #[arg(short, long, value_name = "string")]
+    input: Option<String>,
+    /// Load only the given platform variant: "linux/amd64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// Suppress the load output
+    #[arg(short, long)]
+    quiet: bool,
+    /// None are taken.
+    #[arg(hide = true)]
+    rest: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.exactly(&arguments.rest, 0)?;
+    let input = open(arguments.input.as_deref().filter(|path| !path.is_empty()))?;
+    let options = LoadOptions {
+        platform: platform(arguments.platform.as_deref())?,
+    };
+    let engine = context.engine()?;
+    let loaded = runtime::heavy(async {
+        let watch = Arc::new(Unwatched);
+        Ok(engine.load(LoadInput::File(input), &options, watch).await?)
+    })?;
+    print(&lines(&loaded))
+}
+
+fn open(path: Option<&str>) -> Result<File> {
+    let cannot = |error: io::Error| Failure::error(format!("cannot read standard input: {error}"));
+    let Some(path) = path else {
+        if io::stdin().is_terminal() {
+            return Err(Failure::error(
+                "requested load from stdin, but stdin is empty",
+            ));
+        }
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
+        return Ok(File::from(input));
+    };
+    File::open(path).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::error(format!("open {path}: {why}"))
+    })
+}
+
+/// Docker's lines (28.5: `tarexport/load.go`). The IDs of all images are listed if the last image
+/// has no name.
+fn lines(loaded: &[Loaded]) -> String {
+    let mut text = String::new();
+    for name in loaded.iter().flat_map(|one| &one.names) {
+        let shown = name.reference.familiar();
+        if let Some(old) = &name.replaced {
+            text.push_str(&format!(
+                "The image {shown} already exists, renaming the old one with ID {old} to empty string\n"
+            ));
+        }
+        text.push_str(&format!("Loaded image: {shown}\n"));
+    }
+    if loaded.last().is_some_and(|one| one.names.is_empty()) {
+        for one in loaded {
+            text.push_str(&format!("Loaded image ID: {}\n", one.image));
+        }
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! `wharf save`, `wharf image save`: writes images into an archive.
+//!
+//! A file appears under its name only when it is whole, with mode 0600.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
+
+use clap::Args;
+use wharf_core::Platform;
+use wharf_core::platform::PlatformError;
+use wharf_engine::{Engine as _, SaveOptions};
+
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+use crate::runtime;
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Write to a file, instead of STDOUT
+    #[arg(short, long, value_name = "string")]
+    output: Option<String>,
+    /// Save only the given platform variant: "linux/amd64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// What to save.
+    images: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.at_least(&arguments.images, 1)?;
+    let options = SaveOptions {
+        platform: platform(arguments.platform.as_deref())?,
+    };
+    let Some(path) = arguments.output.as_deref().filter(|path| !path.is_empty()) else {
+        if io::stdout().is_terminal() {
+            let message = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
+            return Err(Failure::error(message));
+        }
+        return to(context, arguments, &options, Box::new(io::stdout()));
+    };
+    let file = begin(Path::new(path))?;
+    let writer = file.reopen().map_err(|error| cannot_save(&error))?;
+    to(
+        context,
+        arguments,
+        &options,
+        Box::new(io::BufWriter::new(writer)),
+    )?;
+    file.as_file()
+        .sync_all()
+        .map_err(|error| cannot_save(&error))?;
+    file.persist(path)
+        .map_err(|error| cannot_save(&error.error))?;
+    Ok(())
+}
+
+fn to(
+    context: &Context,
+    arguments: &Arguments,
+    options: &SaveOptions,
+    out: Box<dyn Write + Send>,
+) -> Result<()> {
+    let engine = context.engine()?;
+    runtime::heavy(async { Ok(engine.save(&arguments.images, options, out).await?) })
+}
+
+/// A file beside `path`, mode 0600, which goes away unless it is finished (Docker 28.5: atomicwriter).
+fn begin(path: &Path) -> Result<tempfile::NamedTempFile> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!(
+            "failed to save image: invalid output path: stat {}: no such file or directory",
+            folder.display()
+        );
+        return Err(Failure::error(message));
+    }
+    if path.is_dir() {
+        let message = "failed to save image: cannot write to a directory";
+        return Err(Failure::error(message));
+    }
+    let prefix = format!(
+        ".tmp-{}",
+        path.file_name().unwrap_or_default().to_string_lossy()
+    );
+    tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempfile_in(folder)
+        .map_err(|error| cannot_save(&error))
+}
+
+fn cannot_save(error: &io::Error) -> Failure {
+    Failure::error(format!("failed to save image: {error}"))
+}
+
+/// `--platform`, in Docker's words if it is none.
+pub(super) fn platform(text: Option<&str>) -> Result<Option<Platform>> {
+    text.filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: PlatformError| Failure::error(format!("invalid platform: {error}")))
+}
