@@ -100,3 +100,6 @@ pub enum ArchiveError {
 
 /// A result of reading or writing an archive.
 pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests;

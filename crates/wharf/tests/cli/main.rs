@@ -5,11 +5,13 @@
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
+//! | `archives` | saving and loading |
 //! | `images` | lists, inspections and removals |
 //! | `serving` | the registry, the demo |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod archives;
 mod images;
 mod pulling;
 mod serving;

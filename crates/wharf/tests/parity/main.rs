@@ -45,6 +45,8 @@ scenarios! {
     rmi_digest: "14_rmi_digest",
     inspect: "15_inspect",
     history: "16_history",
+    save_load: "17_save_load",
+    save_load_errors: "18_save_load_errors",
     prune: "23_prune",
     layers_shared: "24_layers_shared",
     codecs: "25_codecs",
@@ -53,8 +55,6 @@ scenarios! {
 
 /// What stands in tests/parity for commands that wharf does not have yet.
 const LATER: &[&str] = &[
-    "17_save_load",
-    "18_save_load_errors",
     "19_import",
     "20_push",
     "21_push_all_tags",

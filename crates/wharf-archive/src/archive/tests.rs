@@ -1,0 +1,176 @@
+//! Archives that nobody should trust.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs::File;
+use std::io::{Read, Write as _};
+
+use tar::EntryType;
+
+use super::{ArchiveError, is_packed, open_archive, spool};
+
+/// A tar of entries: name, type, link target, content. Names are written as they are.
+fn archive(entries: &[(&str, EntryType, &str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, kind, link, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(*kind);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        out.extend_from_slice(header.as_bytes());
+        out.extend_from_slice(content);
+        out.resize(out.len().next_multiple_of(512), 0);
+    }
+    out.resize(out.len() + 1024, 0);
+    out
+}
+
+fn file(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+fn error(bytes: &[u8]) -> ArchiveError {
+    open_archive(file(bytes)).err().unwrap()
+}
+
+fn with_manifest(json: &str) -> Vec<u8> {
+    let config =
+        br#"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    archive(&[
+        ("c.json", EntryType::Regular, "", config),
+        ("manifest.json", EntryType::Regular, "", json.as_bytes()),
+    ])
+}
+
+#[test]
+fn refuses_entries_that_no_archive_needs() {
+    for (name, kind, link) in [
+        ("../x", EntryType::Regular, ""),
+        ("a/../../x", EntryType::Regular, ""),
+        ("/etc/passwd", EntryType::Regular, ""),
+        ("a/layer.tar", EntryType::Symlink, "../../x"),
+        ("a/layer.tar", EntryType::Symlink, "/etc/passwd"),
+        ("a/layer.tar", EntryType::Link, "../x"),
+        ("dev", EntryType::Block, ""),
+        ("dev", EntryType::Char, ""),
+        ("pipe", EntryType::Fifo, ""),
+        ("holes", EntryType::GNUSparse, ""),
+    ] {
+        let error = error(&archive(&[(name, kind, link, b"")]));
+        assert!(
+            matches!(error, ArchiveError::Entry { .. }),
+            "{name}: {error}"
+        );
+    }
+}
+
+#[test]
+fn links_in_a_circle_lead_nowhere() {
+    let circle = archive(&[
+        ("manifest.json", EntryType::Symlink, "b", b""),
+        ("b", EntryType::Symlink, "manifest.json", b""),
+    ]);
+    assert!(matches!(error(&circle), ArchiveError::Missing(_)));
+}
+
+#[test]
+fn of_duplicates_the_last_one_wins() {
+    let bytes = archive(&[
+        ("manifest.json", EntryType::Regular, "", b"not JSON"),
+        ("manifest.json", EntryType::Regular, "", b"[]"),
+    ]);
+    assert!(open_archive(file(&bytes)).unwrap().images().is_empty());
+}
+
+#[test]
+fn refuses_a_manifest_that_names_what_is_not_there() {
+    let missing = r#"[{"Config":"nosuch.json","RepoTags":null,"Layers":[]}]"#;
+    assert_eq!(
+        error(&with_manifest(missing)).to_string(),
+        "open nosuch.json: no such file or directory"
+    );
+    let layers = r#"[{"Config":"c.json","RepoTags":null,"Layers":["x/layer.tar"]}]"#;
+    assert_eq!(
+        error(&with_manifest(layers)).to_string(),
+        "invalid manifest, layers length mismatch: expected 1, got 0"
+    );
+    let tag = r#"[{"Config":"c.json","RepoTags":["NOT A NAME"],"Layers":[]}]"#;
+    assert!(matches!(error(&with_manifest(tag)), ArchiveError::Tag(_)));
+    let config = r#"[{"Config":"manifest.json","RepoTags":null,"Layers":[]}]"#;
+    assert!(matches!(
+        error(&with_manifest(config)),
+        ArchiveError::Document { .. }
+    ));
+}
+
+#[test]
+fn refuses_a_manifest_of_more_than_4_mib() {
+    let long = vec![b' '; 4 * 1024 * 1024 + 1];
+    let bytes = archive(&[("manifest.json", EntryType::Regular, "", &long)]);
+    assert!(matches!(error(&bytes), ArchiveError::TooLarge { .. }));
+}
+
+#[test]
+fn refuses_a_size_beyond_the_end() {
+    let mut bytes = archive(&[("manifest.json", EntryType::Regular, "", &[b' '; 2048])]);
+    bytes.truncate(1024);
+    assert!(matches!(error(&bytes), ArchiveError::Truncated));
+    assert!(matches!(error(b"hello\n"), ArchiveError::Truncated));
+    assert!(matches!(error(&[b'x'; 512]), ArchiveError::Header(_)));
+}
+
+#[test]
+fn refuses_a_million_tiny_entries() {
+    let one = archive(&[("x", EntryType::Regular, "", b"")]);
+    let many = one[..512].repeat(70_000);
+    assert!(matches!(
+        error(&many),
+        ArchiveError::TooMany {
+            what: "entries",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn refuses_archives_of_before_docker_1_10() {
+    let bytes = archive(&[
+        ("abc/", EntryType::Directory, "", b""),
+        ("abc/json", EntryType::Regular, "", b"{}"),
+        ("repositories", EntryType::Regular, "", b"{}"),
+    ]);
+    assert!(matches!(error(&bytes), ArchiveError::Ancient));
+}
+
+#[test]
+fn unpacks_what_is_packed_as_a_whole() {
+    let plain = with_manifest("[]");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&plain).unwrap();
+    let zstd = zstd::stream::encode_all(&plain[..], 1).unwrap();
+    let (gzip, bzip2) = (gzip.finish().unwrap(), bzip2.finish().unwrap());
+    for packed in [&gzip, &bzip2, &zstd] {
+        assert!(is_packed(&file(packed)).unwrap());
+        let mut out = tempfile::tempfile().unwrap();
+        spool(&packed[..], &mut out).unwrap();
+        assert_eq!(out.metadata().unwrap().len(), plain.len() as u64);
+        assert!(open_archive(out).is_ok());
+        let mut out = tempfile::tempfile().unwrap();
+        assert!(spool(&packed[..packed.len() / 2], &mut out).is_err());
+    }
+    assert!(!is_packed(&file(&plain)).unwrap());
+}
+
+#[test]
+fn refuses_a_bomb_of_zeros() {
+    let zeros = std::io::repeat(0).take(2 << 30);
+    let bomb = zstd::stream::encode_all(zeros, 1).unwrap();
+    let mut out = tempfile::tempfile().unwrap();
+    let error = spool(&bomb[..], &mut out).err().unwrap();
+    assert!(matches!(error, ArchiveError::Ratio(_)), "{error}");
+}
