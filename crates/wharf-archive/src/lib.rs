@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`archive`] | archives of images, written and read: docker-archive and OCI layout in one tar |
+//! | [`layout`] | a folder as a place to copy from and to: an OCI layout |
 //! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
 //! | [`write`](mod@write) | writes a small layer, the same bytes every time |
 //!
@@ -11,6 +12,7 @@
 
 pub mod archive;
 pub mod layer;
+pub mod layout;
 pub mod write;
 
 pub use layer::LayerInspector;
