@@ -49,7 +49,8 @@ impl Layout {
             Ok(data) if data.len() > DOCUMENT_MAX => {
                 return Err(io::Error::other("index.json has more than 4 MiB"));
             }
-            data => drop(data?),
+            Err(error) => return Err(error),
+            Ok(_) => {}
         }
         let index: Index = serde_json::from_slice(&fs::read(path)?)?;
         Ok(index.manifests.unwrap_or_default())
