@@ -25,10 +25,12 @@ Manage images
 Commands:
   history     Show how an image was built
   inspect     Say everything about images, as JSON or by a template
+  load        Load images from a tar archive or standard input
   ls          List the images that are here
   prune       Remove images that nobody needs
   pull        Fetch images from a registry
   rm          Remove images, or names of them
+  save        Save images to a tar archive (to standard output by default)
   tag         Give an image a further name
 
 Run 'wharf image COMMAND --help' for more information on a command.
