@@ -5,6 +5,9 @@ packages=()
 need() { command -v "$1" >/dev/null || packages+=("$2"); }
 need docker-registry docker-registry
 need skopeo skopeo
+need umoci umoci
+need bzip2 bzip2
+need xz xz-utils
 need zstd zstd
 need jq jq
 need python3 python3

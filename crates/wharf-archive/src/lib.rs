@@ -5,6 +5,7 @@
 //! | [`archive`] | archives of images, written and read: docker-archive and OCI layout in one tar |
 //! | [`layout`] | a folder as a place to copy from and to: an OCI layout |
 //! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
+//! | [`pack`](mod@pack) | packs a plain layer, on all cores |
 //! | [`write`](mod@write) | writes a small layer, the same bytes every time |
 //!
 //! Everything here is fed with bytes and never asks for any, so that one thread can serve the network,
@@ -13,6 +14,7 @@
 pub mod archive;
 pub mod layer;
 pub mod layout;
+pub mod pack;
 pub mod write;
 
 pub use layer::LayerInspector;

@@ -15,12 +15,13 @@ use tracing::debug;
 use wharf_core::{Event, Reference, Watch};
 
 use crate::answer::{self, Whom};
-use crate::auth::{Auth, Authorization, Purpose, Refused};
+use crate::auth::{Access, Auth, Authorization, Purpose, Refused};
 use crate::credentials::Credentials;
 use crate::error::RegistryError;
 use crate::exchange::{Incoming, Outgoing, exchange};
 use crate::http::Http;
 use crate::manifests::Cache;
+use crate::payload::Payload;
 use crate::place::{Place, places};
 use crate::retry::Pauses;
 use crate::settings::Settings;
@@ -62,6 +63,14 @@ pub(crate) struct Call {
     pub(crate) range: Option<Range<u64>>,
     /// An address that the place itself named, instead of `what`.
     pub(crate) url: Option<Url>,
+    /// What the registry must allow.
+    pub(crate) access: Access,
+    /// What is asked beside the address: `mount`, `from`.
+    pub(crate) query: Vec<(&'static str, String)>,
+    /// Further headers.
+    pub(crate) more: HeaderMap,
+    /// What is sent.
+    pub(crate) payload: Option<Payload>,
 }
 
 /// How long to wait after an error; `None` to give up.
@@ -75,11 +84,24 @@ impl Call {
             accept: None,
             range: None,
             url: None,
+            access: Access::Pull,
+            query: Vec::new(),
+            more: HeaderMap::new(),
+            payload: None,
+        }
+    }
+
+    /// A request that changes something.
+    pub(crate) fn push(method: Method, what: String) -> Self {
+        Self {
+            method,
+            access: Access::Push { from: None },
+            ..Self::get(what)
         }
     }
 
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.more.clone();
         if let Some(accept) = &self.accept {
             headers.insert(ACCEPT, accept.clone());
         }
@@ -144,6 +166,12 @@ impl Client {
         preferred.insert(repository.repository(), Arc::clone(place));
     }
 
+    /// The registry itself: what is sent goes there, and never to a mirror.
+    pub(crate) fn registry_place(&self, domain: &str) -> Result<Arc<Place>, RegistryError> {
+        let last = self.registry_places(domain)?.pop();
+        last.ok_or_else(nowhere)
+    }
+
     fn registry_places(&self, domain: &str) -> Result<Vec<Arc<Place>>, RegistryError> {
         let mut known = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = known.get(domain) {
@@ -174,12 +202,20 @@ impl Client {
             root,
             path,
             repository: &shown,
+            access: &call.access,
             watch,
         };
-        let url = call
+        let mut url = call
             .url
             .clone()
             .unwrap_or_else(|| place.address(root, path, &call.what));
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        if url.origin() != root.origin() {
+            // A place that the registry named, for an upload: it has no business with credentials.
+            return self.send(place, call, &url, None).await;
+        }
         let mut authorization = self.auth.authorization(&self.http, &purpose).await?;
         for _ in 1..AUTHORIZATIONS_MAX {
             let mut incoming = self.send(place, call, &url, authorization.as_ref()).await?;
@@ -211,6 +247,7 @@ impl Client {
             method: call.method.clone(),
             headers: call.headers(),
             authorization: authorization.map(|authorization| &authorization.header),
+            payload: call.payload.as_ref(),
             ..Outgoing::get(url.clone())
         };
         exchange(&self.http, Some(place), &outgoing).await
@@ -301,10 +338,14 @@ impl Client {
                 told = Some(error);
             }
         }
-        Err(told.unwrap_or_else(|| RegistryError::Setting {
-            what: "this registry".to_owned(),
-            reason: "there is no place to ask".to_owned(),
-        }))
+        Err(told.unwrap_or_else(nowhere))
+    }
+}
+
+fn nowhere() -> RegistryError {
+    RegistryError::Setting {
+        what: "this registry".to_owned(),
+        reason: "there is no place to ask".to_owned(),
     }
 }
 

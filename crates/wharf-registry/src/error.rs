@@ -76,8 +76,17 @@ pub enum RegistryError {
         /// What the registry said.
         answer: String,
     },
+    /// It does not take what it is sent (403, or a token for too little). The registry's words, as
+    /// Docker prints them.
+    #[error("{answer}")]
+    PushDenied {
+        /// The registry's name in references.
+        place: String,
+        /// What the registry said.
+        answer: String,
+    },
     /// It asks for patience (429).
-    #[error("{place} limits the rate of pulls: {answer}{}", reset_words(.reset))]
+    #[error("{place} limits the rate of requests: {answer}{}", reset_words(.reset))]
     RateLimited {
         /// The registry.
         place: String,
@@ -193,6 +202,18 @@ pub enum RegistryError {
         /// Which rule.
         reason: String,
     },
+    /// It broke off an upload, after all attempts.
+    #[error("upload of {what} stopped at {done} of {total} bytes")]
+    Unsent {
+        /// The blob.
+        what: Digest,
+        /// How far it came.
+        done: u64,
+        /// How many bytes it has.
+        total: u64,
+        /// What stopped it.
+        source: Box<RegistryError>,
+    },
     /// A file with a certificate or a key cannot be used.
     #[error("cannot use {}: {reason}", .path.display())]
     Certificate {
@@ -250,13 +271,13 @@ impl RegistryError {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
             Self::NoCredentials { .. } | Self::Unauthorized { .. } => Kind::Unauthorized,
-            Self::Denied { .. } => Kind::Forbidden,
+            Self::Denied { .. } | Self::PushDenied { .. } => Kind::Forbidden,
             Self::RateLimited { .. } => Kind::RateLimited,
             Self::Status { .. }
             | Self::Unreachable { .. }
             | Self::Tls { .. }
             | Self::Broken { .. } => Kind::Unavailable,
-            Self::Interrupted { source, .. } => source.kind(),
+            Self::Interrupted { source, .. } | Self::Unsent { source, .. } => source.kind(),
             Self::Manifest { .. }
             | Self::Mismatch { .. }
             | Self::Length { .. }
@@ -282,6 +303,9 @@ impl RegistryError {
             Self::Denied { place, .. } => Some(format!(
                 "check the name; if it is right, log in with `docker login {place}`"
             )),
+            Self::PushDenied { place, .. } => Some(format!(
+                "log in with `docker login {place}` as somebody who may push there"
+            )),
             Self::RateLimited { place, .. } => Some(format!(
                 "wait, log in with `docker login {place}` for a higher limit, or set a mirror"
             )),
@@ -294,8 +318,16 @@ impl RegistryError {
             Self::Unreachable { .. } | Self::Broken { .. } => {
                 Some("check the name and the network, HTTPS_PROXY and NO_PROXY".to_owned())
             }
-            Self::Interrupted { source, .. } => source.hint(),
+            Self::Interrupted { source, .. } | Self::Unsent { source, .. } => source.hint(),
             _ => None,
+        }
+    }
+
+    /// The same error, of a request that sends something.
+    pub(crate) fn of_push(self) -> Self {
+        match self {
+            Self::Denied { place, answer, .. } => Self::PushDenied { place, answer },
+            error => error,
         }
     }
 
@@ -394,6 +426,9 @@ pub(crate) fn request_words(method: &reqwest::Method, url: &reqwest::Url) -> Str
     let verb = match method.as_str() {
         "HEAD" => "Head",
         "POST" => "Post",
+        "PUT" => "Put",
+        "PATCH" => "Patch",
+        "DELETE" => "Delete",
         _ => "Get",
     };
     format!("{verb} \"{}\"", redact::url(url))

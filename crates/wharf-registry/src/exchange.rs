@@ -4,13 +4,16 @@
 //! origin that they were given for, and https never becomes http (security rules 7 and 8).
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
+};
 use reqwest::{Method, Response, Url};
 use tracing::debug;
 
 use crate::connect;
 use crate::error::{RegistryError, request_words};
 use crate::http::Http;
+use crate::payload::{self, Payload};
 use crate::place::Place;
 use crate::redact::{self, Secret};
 
@@ -26,6 +29,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) authorization: Option<&'a Secret>,
     /// A form to post.
     pub(crate) form: Option<String>,
+    /// What is sent: a manifest, a blob's bytes.
+    pub(crate) payload: Option<&'a Payload>,
 }
 
 impl Outgoing<'_> {
@@ -36,6 +41,7 @@ impl Outgoing<'_> {
             headers: HeaderMap::new(),
             authorization: None,
             form: None,
+            payload: None,
         }
     }
 }
@@ -71,6 +77,11 @@ pub(crate) async fn exchange(
                 strayed,
             });
         };
+        let rewritten = matches!(response.status().as_u16(), 301..=303);
+        if outgoing.payload.is_some() && rewritten {
+            let reason = "it redirects what is sent in a way that would lose it".to_owned();
+            return Err(RegistryError::Protocol { request, reason });
+        }
         let downgrade = place.is_some_and(|place| place.insecure);
         let next = follow(&url, target, outgoing, downgrade)
             .map_err(|reason| RegistryError::Protocol { request, reason })?;
@@ -90,9 +101,10 @@ async fn send(
     url: &Url,
     strayed: bool,
 ) -> Result<Response, RegistryError> {
-    let client = match place {
-        Some(place) => http.client(place, url)?,
-        None => http.stranger(url)?,
+    let client = match (place, outgoing.payload) {
+        (Some(place), Some(_)) => http.uploader(place, url)?,
+        (Some(place), None) => http.client(place, url)?,
+        (None, _) => http.stranger(url)?,
     };
     let mut request = client
         .request(outgoing.method.clone(), url.clone())
@@ -111,7 +123,21 @@ async fn send(
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.clone());
     }
-    let sent = request.send().await;
+    let sent = match outgoing.payload {
+        None => request.send().await,
+        Some(payload) => {
+            let request = request.header(CONTENT_LENGTH, payload.length());
+            let (body, meter) = payload.begin();
+            let stall = http.stall_timeout();
+            match payload::watched(request.body(body).send(), &meter, stall).await {
+                Ok(sent) => sent,
+                Err(reason) => {
+                    let request = request_words(&outgoing.method, url);
+                    return Err(RegistryError::Broken { request, reason });
+                }
+            }
+        }
+    };
     sent.map_err(|error| connect::translate(&error, http, &outgoing.method, url))
 }
 

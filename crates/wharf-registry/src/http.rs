@@ -34,10 +34,18 @@ const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
 pub(crate) struct Http {
     settings: Arc<Settings>,
     provider: Arc<CryptoProvider>,
-    clients: Mutex<HashMap<Trust, Client>>,
+    clients: Mutex<HashMap<Way, Client>>,
 }
 
 /// What tells one client from another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Way {
+    trust: Trust,
+    /// Does it send content? Then an answer may be long in coming.
+    sends: bool,
+}
+
+/// Whom a client trusts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Trust {
     /// Plain http: no TLS at all.
@@ -65,7 +73,29 @@ impl Http {
     /// The authorities of the place are good for wherever it leads, as with Docker; its client
     /// certificate is shown to its own host only.
     pub(crate) fn client(&self, place: &Place, url: &Url) -> Result<Client, RegistryError> {
-        self.client_with(self.trust(place, url), url)
+        let trust = self.trust(place, url);
+        self.client_with(
+            Way {
+                trust,
+                sends: false,
+            },
+            url,
+        )
+    }
+
+    /// The same, for a request that sends content. It may take longer to answer than one that only
+    /// asks: whoever sends watches over it (see [`crate::payload`]).
+    pub(crate) fn uploader(&self, place: &Place, url: &Url) -> Result<Client, RegistryError> {
+        let way = Way {
+            trust: self.trust(place, url),
+            sends: true,
+        };
+        self.client_with(way, url)
+    }
+
+    /// How long a registry may say nothing.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.settings.stall_timeout
     }
 
     /// A client for an address that no place has led to: a foreign layer's.
@@ -78,16 +108,22 @@ impl Http {
             },
             _ => Trust::Plain,
         };
-        self.client_with(trust, url)
+        self.client_with(
+            Way {
+                trust,
+                sends: false,
+            },
+            url,
+        )
     }
 
-    fn client_with(&self, trust: Trust, url: &Url) -> Result<Client, RegistryError> {
+    fn client_with(&self, way: Way, url: &Url) -> Result<Client, RegistryError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&trust) {
+        if let Some(client) = clients.get(&way) {
             return Ok(client.clone());
         }
-        let client = self.build(&trust, url)?;
-        clients.insert(trust, client.clone());
+        let client = self.build(&way, url)?;
+        clients.insert(way, client.clone());
         Ok(client)
     }
 
@@ -127,8 +163,8 @@ impl Http {
         }
     }
 
-    fn build(&self, trust: &Trust, url: &Url) -> Result<Client, RegistryError> {
-        let config = match trust {
+    fn build(&self, way: &Way, url: &Url) -> Result<Client, RegistryError> {
+        let config = match &way.trust {
             Trust::Plain => tls::config_without_trust(&self.provider),
             Trust::Tls {
                 verify,
@@ -158,9 +194,11 @@ impl Http {
             .dns_resolver(Arc::new(Names))
             .user_agent(&settings.user_agent)
             .connect_timeout(settings.connect_timeout)
-            .read_timeout(settings.stall_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(settings.idle_connections_per_host);
+        if !way.sends {
+            builder = builder.read_timeout(settings.stall_timeout);
+        }
         for proxy in self.proxies()? {
             builder = builder.proxy(proxy);
         }

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`settings`] | what the client must be told: plain data |
 //! | [`error`] | what can go wrong, of which kind it is, what to do about it |
-//! | [`source`] | one repository, as a source of content |
+//! | [`source`], [`sink`] | one repository, as a source of content, and as a place for it |
 //! | `manifests`, `blobs` (and `range`), `tags` | what is asked for: a manifest, a blob's bytes until the last, tags |
+//! | `uploads`, `payload` | what is sent: a blob until its last byte is there; a request's body |
 //! | `client` | one request: the places in turn, with authorization |
 //! | `place`, `probe` | where a registry's content can be had, and by which scheme |
 //! | `auth`, `credentials` | challenges and tokens; `config.json`, `auth.json`, helpers |
@@ -21,6 +22,7 @@
 
 pub mod error;
 pub mod settings;
+pub mod sink;
 pub mod source;
 
 mod answer;
@@ -32,6 +34,7 @@ mod credentials;
 mod exchange;
 mod http;
 mod manifests;
+mod payload;
 mod place;
 mod probe;
 mod range;
@@ -39,6 +42,7 @@ mod redact;
 mod retry;
 mod tags;
 mod tls;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -47,6 +51,7 @@ use wharf_core::{Descriptor, Event, Manifest, Reference, Watch};
 use crate::client::Client;
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
+pub use crate::sink::{Elsewhere, RegistrySink};
 pub use crate::source::RegistrySource;
 
 /// A client for every registry. Cloning is cheap; the clones share connections and tokens.
@@ -100,6 +105,17 @@ impl Registry {
     /// Lists the tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, RegistryError> {
         self.client.tags(repository, &Logged).await
+    }
+
+    /// A repository, to put content into. `watch` hears of the pauses between attempts, and
+    /// `elsewhere` knows which other repositories of the registry may have a blob.
+    pub fn sink(
+        &self,
+        repository: &Reference,
+        elsewhere: Elsewhere,
+        watch: Arc<dyn Watch>,
+    ) -> Result<RegistrySink, RegistryError> {
+        RegistrySink::new(Arc::clone(&self.client), repository, elsewhere, watch)
     }
 
     /// The content of a repository. `watch` hears of the pauses between attempts.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use reqwest::Method;
-use reqwest::header::HeaderValue;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use tracing::debug;
 use wharf_core::content::{DOCUMENT_MAX, digest_like};
 use wharf_core::media_type::MANIFESTS;
@@ -17,6 +17,7 @@ use crate::answer::{Topic, refusal};
 use crate::client::{Call, Client, whom};
 use crate::error::RegistryError;
 use crate::exchange::Incoming;
+use crate::payload::Payload;
 use crate::place::Place;
 
 /// The header in which a registry says what it sends.
@@ -151,6 +152,85 @@ impl Client {
         // Not every registry says in a HEAD what it has.
         let fetched = self.fetch(&places, &target, watch).await?;
         Ok(parse(&fetched, &target)?.descriptor)
+    }
+
+    /// Does the registry itself have this manifest?
+    pub(crate) async fn has_manifest(
+        &self,
+        repository: &Reference,
+        digest: &Digest,
+        watch: &dyn Watch,
+    ) -> Result<bool, RegistryError> {
+        let place = &self.registry_place(repository.domain())?;
+        let reference = repository.with_digest(digest.clone());
+        let target = &Target::of(&reference);
+        let mut pauses = self.pauses(place);
+        let mut decide = |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
+        let step = || self.head_once(place, target, watch).boxed();
+        match self.persist(&mut decide, step).await {
+            Ok(_) => Ok(true),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a manifest into its repository, under its digest or under `tag`.
+    pub(crate) async fn put_manifest(
+        &self,
+        repository: &Reference,
+        tag: Option<&str>,
+        manifest: &Manifest,
+        watch: &dyn Watch,
+    ) -> Result<(), RegistryError> {
+        let place = &self.registry_place(repository.domain())?;
+        let mut pauses = self.pauses(place);
+        let mut decide = |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
+        let step = || {
+            let sent = self.put_manifest_once(place, repository, tag, manifest, watch);
+            sent.boxed()
+        };
+        self.persist(&mut decide, step).await
+    }
+
+    async fn put_manifest_once(
+        &self,
+        place: &Place,
+        repository: &Reference,
+        tag: Option<&str>,
+        manifest: &Manifest,
+        watch: &dyn Watch,
+    ) -> Result<(), RegistryError> {
+        let what = &manifest.descriptor;
+        let tag_or_digest = tag.unwrap_or(what.digest.as_str());
+        let mut call = Call::push(Method::PUT, format!("manifests/{tag_or_digest}"));
+        call.payload = Some(Payload::bytes(manifest.raw.clone()));
+        if let Ok(media_type) = HeaderValue::from_str(&what.media_type) {
+            call.more.insert(CONTENT_TYPE, media_type);
+        }
+        let mut incoming = self.ask(place, repository, &call, watch).await?;
+        let shown = repository.familiar_repository();
+        if !incoming.response.status().is_success() {
+            let topic = Topic::Repository;
+            let refused = refusal(&mut incoming, &topic, whom(place, &shown)).await;
+            return Err(refused.of_push());
+        }
+        let said = incoming
+            .header(DIGEST_HEADER)
+            .and_then(|text| text.parse::<Digest>().ok());
+        match said {
+            // One that computes another algorithm's digest says nothing about this one.
+            Some(actual)
+                if actual.algorithm() == what.digest.algorithm() && actual != what.digest =>
+            {
+                Err(RegistryError::Mismatch {
+                    name: format!("{shown}:{tag_or_digest}"),
+                    expected: what.digest.clone(),
+                    actual,
+                    place: place.name.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn head_once(

@@ -72,8 +72,32 @@ pub(crate) struct Purpose<'a> {
     pub(crate) path: &'a str,
     /// The repository, as Docker shows it.
     pub(crate) repository: &'a str,
+    /// What is to be done there.
+    pub(crate) access: &'a Access,
     /// Who hears of credentials that cannot be read.
     pub(crate) watch: &'a dyn Watch,
+}
+
+/// What is to be done in a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading.
+    #[default]
+    Pull,
+    /// Reading and writing.
+    Push {
+        /// The path of another repository, which a blob is taken over from.
+        from: Option<String>,
+    },
+}
+
+impl Access {
+    const fn actions(&self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push { .. } => "pull,push",
+        }
+    }
 }
 
 /// A request that was answered with 401.
@@ -294,20 +318,37 @@ impl Purpose<'_> {
     }
 }
 
-/// What a token is asked for: to pull from the repository, and what the registry said itself.
-/// Not all say the same: ECR's public registry wants the scope `aws`.
+/// What a token is asked for: what is to be done, and what the registry said itself. Not all say the
+/// same: ECR's public registry wants the scope `aws`.
 fn scopes(bearer: &Bearer, purpose: &Purpose<'_>) -> Vec<String> {
-    let own = format!("repository:{}:pull", purpose.place.repository(purpose.path));
-    let theirs = bearer
-        .scope
-        .as_deref()
-        .unwrap_or_default()
-        .split_ascii_whitespace();
-    let others: Vec<String> = theirs
-        .filter(|scope| *scope != own)
-        .map(str::to_owned)
-        .collect();
-    std::iter::once(own).chain(others).collect()
+    let scope = |path: &str, actions: &str| {
+        let path = purpose.place.repository(path);
+        format!("repository:{path}:{actions}")
+    };
+    let mut all = vec![scope(purpose.path, purpose.access.actions())];
+    if let Access::Push { from: Some(from) } = purpose.access {
+        all.push(scope(from, "pull"));
+    }
+    let theirs = bearer.scope.as_deref().unwrap_or_default();
+    for scope in theirs.split_ascii_whitespace() {
+        if !all.iter().any(|ours| covers(ours, scope)) {
+            all.push(scope.to_owned());
+        }
+    }
+    all
+}
+
+/// Does one scope allow all that another one does?
+fn covers(one: &str, other: &str) -> bool {
+    let (Some((mine, may)), Some((theirs, wanted))) =
+        (one.rsplit_once(':'), other.rsplit_once(':'))
+    else {
+        return one == other;
+    };
+    mine == theirs
+        && wanted
+            .split(',')
+            .all(|action| may.split(',').any(|mine| mine == action))
 }
 
 /// The header that a credential makes without a token service.

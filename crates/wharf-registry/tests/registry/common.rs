@@ -71,6 +71,18 @@ impl Heard {
         self.0.lock().unwrap().iter().filter(retry).count()
     }
 
+    /// The repositories that blobs were taken over from.
+    pub(crate) fn mounts(&self) -> Vec<String> {
+        let from = |event: &Event| match event {
+            Event::Layer {
+                status: LayerStatus::Mounted { from },
+                ..
+            } => Some(from.clone()),
+            _ => None,
+        };
+        self.0.lock().unwrap().iter().filter_map(from).collect()
+    }
+
     pub(crate) fn notices(&self) -> Vec<String> {
         let text = |event: &Event| match event {
             Event::Notice(text) => Some(text.clone()),

@@ -9,5 +9,6 @@ mod common;
 mod errors;
 mod manifests;
 mod mirrors;
+mod pushes;
 mod tags;
 mod tls;

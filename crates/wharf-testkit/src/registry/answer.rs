@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,6 +19,10 @@ use super::faults::{Fault, Faults};
 use super::log::{Log, Origin};
 use super::shape;
 use crate::token::{TokenService, Verdict};
+
+/// How long [`Fault::Deaf`] lasts: longer than an impatient client waits, and not so long that
+/// anybody waits for it at the end.
+const DEAF_FOR: Duration = Duration::from_secs(1);
 
 /// What all connections of a registry share.
 pub(super) struct Shared {
@@ -51,6 +56,15 @@ pub(super) async fn answer(
     };
     let response = match &fault {
         Some(Fault::Hangup) => return Err(Hangup),
+        Some(Fault::Deaf) => {
+            tokio::time::sleep(DEAF_FOR).await;
+            return Err(Hangup);
+        }
+        Some(Fault::CutRequest(after)) => {
+            let cut = request.map(|body| shape::cut_request(body, *after));
+            regular(&shared, origin, cut, None).await;
+            return Err(Hangup);
+        }
         Some(fault) => match instead(&shared, fault, &request, ranged) {
             Some(response) => response,
             None => regular(&shared, origin, request, Some(fault)).await,

@@ -50,6 +50,12 @@ pub enum Fault {
     ContentType(String),
     /// `Content-Encoding` is this, though the body isn't.
     ContentEncoding(String),
+    /// The connection ends after this many bytes of what the client sends. They have arrived.
+    CutRequest(u64),
+    /// Nothing is read of what the client sends, and nothing is answered, for a second.
+    Deaf,
+    /// The answer has this header, too.
+    Header(&'static str, String),
     /// The answer is 307 to the registry's other origin, which gives the same content to anybody.
     Redirect,
     /// The answer is 307 to this place.

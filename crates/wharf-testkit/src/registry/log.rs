@@ -30,6 +30,10 @@ pub struct Request {
     pub range: Option<String>,
     /// The scheme of the `Authorization` header: `Basic`, `Bearer`. Its secret is not kept.
     pub authorization: Option<String>,
+    /// The `Content-Range` header.
+    pub content_range: Option<String>,
+    /// The `Content-Length` header: how many bytes the client says that it sends.
+    pub length: Option<u64>,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
     status: AtomicU16,
@@ -52,6 +56,8 @@ impl Request {
             range: text(header::RANGE),
             authorization: text(header::AUTHORIZATION)
                 .and_then(|value| value.split(' ').next().map(str::to_owned)),
+            content_range: text(header::CONTENT_RANGE),
+            length: text(header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
             user_agent: text(header::USER_AGENT),
             status: AtomicU16::new(0),
             sent: AtomicU64::new(0),

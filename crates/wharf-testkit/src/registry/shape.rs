@@ -64,6 +64,10 @@ pub(super) fn bend(mut response: Response, fault: &Fault) -> Response {
             set(&mut response, header::CONTENT_TYPE, text);
             response
         }
+        Fault::Header(name, text) => {
+            set(&mut response, HeaderName::from_static(name), text);
+            response
+        }
         Fault::ContentEncoding(text) => {
             set(&mut response, header::CONTENT_ENCODING, text);
             response
@@ -113,39 +117,46 @@ enum End {
 /// The first `max` bytes of the body, and then the end; a body that is shorter meets its end where it
 /// ends.
 fn limit(response: Response, max: u64, end: Option<End>) -> Response {
-    response.map(|body| {
-        let first = stream::unfold((chunks(body), max), |(mut chunks, left)| async move {
-            if left == 0 {
-                return None;
-            }
-            let item = chunks.next().await?;
-            let item = item.map(|mut chunk| {
-                chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                chunk
-            });
-            let left = left
-                - item
-                    .as_ref()
-                    .map_or(0, |chunk| chunk.len() as u64)
-                    .min(left);
-            Some((item, (chunks, left)))
-        });
-        let last = stream::once(async move {
-            match end {
-                Some(End::Break) => tokio::time::sleep(FLUSH).await,
-                Some(End::Stall) => std::future::pending().await,
-                None => {}
-            }
-            Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "cut by the test",
-            ))
-        });
-        match end {
-            Some(_) => Body::from_stream(first.chain(last)),
-            None => Body::from_stream(first),
+    response.map(|body| cut(body, max, end))
+}
+
+/// The first `after` bytes of what a client sends, and then a break.
+pub(super) fn cut_request(body: Body, after: u64) -> Body {
+    cut(body, after, Some(End::Break))
+}
+
+fn cut(body: Body, max: u64, end: Option<End>) -> Body {
+    let first = stream::unfold((chunks(body), max), |(mut chunks, left)| async move {
+        if left == 0 {
+            return None;
         }
-    })
+        let item = chunks.next().await?;
+        let item = item.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            chunk
+        });
+        let left = left
+            - item
+                .as_ref()
+                .map_or(0, |chunk| chunk.len() as u64)
+                .min(left);
+        Some((item, (chunks, left)))
+    });
+    let last = stream::once(async move {
+        match end {
+            Some(End::Break) => tokio::time::sleep(FLUSH).await,
+            Some(End::Stall) => std::future::pending().await,
+            None => {}
+        }
+        Err(io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "cut by the test",
+        ))
+    });
+    match end {
+        Some(_) => Body::from_stream(first.chain(last)),
+        None => Body::from_stream(first),
+    }
 }
 
 fn slow(

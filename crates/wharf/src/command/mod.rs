@@ -10,6 +10,7 @@ mod inspect;
 mod load;
 mod prune;
 mod pull;
+mod push;
 mod rmi;
 mod save;
 mod serve;
@@ -28,6 +29,9 @@ pub(crate) enum Command {
     /// Fetch images from a registry
     #[command(override_usage = "[OPTIONS] NAME[:TAG|@DIGEST]...")]
     Pull(pull::Arguments),
+    /// Send images to their registry
+    #[command(override_usage = "[OPTIONS] NAME[:TAG]")]
+    Push(push::Arguments),
     /// List the images that are here
     #[command(override_usage = "[OPTIONS] [REPOSITORY[:TAG]]")]
     Images(images::Arguments),
@@ -105,6 +109,9 @@ pub(crate) enum ImageCommand {
     /// Fetch images from a registry
     #[command(override_usage = "[OPTIONS] NAME[:TAG|@DIGEST]...")]
     Pull(pull::Arguments),
+    /// Send images to their registry
+    #[command(override_usage = "[OPTIONS] NAME[:TAG]")]
+    Push(push::Arguments),
     /// Remove images, or names of them
     #[command(aliases = ["rmi", "remove"], override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Rm(rmi::Arguments),
@@ -121,6 +128,7 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
     match command {
         None => version::line(),
         Some(Command::Pull(arguments)) => pull::run(context, &arguments),
+        Some(Command::Push(arguments)) => push::run(context, &arguments),
         Some(Command::Images(arguments)) => images::run(context, &arguments),
         Some(Command::Image { command }) => command.map_or(Ok(()), |c| image(c, context)),
         Some(Command::Store { command }) => command.map_or(Ok(()), |c| store::run(context, &c)),
@@ -146,6 +154,7 @@ fn image(command: ImageCommand, context: &Context) -> Result<()> {
         ImageCommand::Load(arguments) => load::run(context, &arguments),
         ImageCommand::Prune(arguments) => prune::run(context, &arguments),
         ImageCommand::Pull(arguments) => pull::run(context, &arguments),
+        ImageCommand::Push(arguments) => push::run(context, &arguments),
         ImageCommand::Rm(arguments) => rmi::run(context, &arguments),
         ImageCommand::Save(arguments) => save::run(context, &arguments),
         ImageCommand::Tag(arguments) => tag::run(context, &arguments),

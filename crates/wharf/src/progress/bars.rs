@@ -12,7 +12,7 @@ use wharf_core::human;
 use wharf_core::{Digest, LayerStatus};
 
 use super::rate::Rate;
-use super::words;
+use super::words::{self, Way};
 use crate::arguments::terminal_width;
 
 /// A bar's text is made anew at most so often: more only flickers, and takes time from the pull.
@@ -32,6 +32,7 @@ const TEXT_WIDTH: usize = 29 + SIZES_WIDTH + 18;
 
 /// The bars of one pull.
 pub(super) struct Bars {
+    way: Way,
     screen: MultiProgress,
     total: ProgressBar,
     layers: HashMap<Digest, Layer>,
@@ -50,11 +51,12 @@ struct Layer {
 }
 
 impl Bars {
-    /// Starts with none.
-    pub(super) fn new() -> Self {
+    /// Starts with none, for bytes that go this way.
+    pub(super) fn new(way: Way) -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let total = screen.add(line());
         Self {
+            way,
             screen,
             total,
             layers: HashMap::new(),
@@ -65,21 +67,21 @@ impl Bars {
 
     /// Takes note of a change; the answer is a line that stays.
     pub(super) fn update(&mut self, digest: &Digest, status: &LayerStatus) -> Option<String> {
-        let now = Instant::now();
+        let (now, way) = (Instant::now(), self.way);
         let room = room().saturating_sub(self.layers.values().filter(|l| l.bar.is_some()).count());
         let layer = self.layers.entry(digest.clone()).or_insert_with(Layer::new);
         let text = match status {
-            LayerStatus::Exists | LayerStatus::Complete => {
+            LayerStatus::Exists | LayerStatus::Complete | LayerStatus::Mounted { .. } => {
                 layer.finish(&self.screen);
                 self.draw_total(now, true);
-                return words::layer(digest, status);
+                return words::layer(way, digest, status);
             }
-            LayerStatus::Downloading { done, total } => {
+            LayerStatus::Downloading { done, total } | LayerStatus::Uploading { done, total } => {
                 layer.note(now, *done, *total);
                 if !due(&mut layer.drawn, now, *done == *total) {
                     return None;
                 }
-                Some(layer.downloading(now))
+                Some(layer.moving(way, now))
             }
             LayerStatus::Waiting { total } => {
                 layer.size = Some(*total);
@@ -87,9 +89,9 @@ impl Bars {
             }
             LayerStatus::Retrying { reason, .. } => {
                 layer.rate = Rate::default();
-                words::change(status).map(|change| format!("{change} ({reason})"))
+                words::change(way, status).map(|change| format!("{change} ({reason})"))
             }
-            other => words::change(other),
+            other => words::change(way, other),
         };
         if layer.bar.is_none() && room > 0 && !matches!(status, LayerStatus::Waiting { .. }) {
             layer.bar = Some(self.screen.insert_before(&self.total, line()));
@@ -161,7 +163,11 @@ impl Layer {
         }
     }
 
-    fn downloading(&self, now: Instant) -> String {
+    fn moving(&self, way: Way, now: Instant) -> String {
+        let verb = match way {
+            Way::Pull => "Downloading",
+            Way::Push => "Pushing",
+        };
         let total = self.size.unwrap_or(self.done);
         let sizes = format!(
             "{}/{}",
@@ -174,7 +180,7 @@ impl Layer {
             0..BAR_MIN => tail.trim().to_owned(),
             width => {
                 let bar = bar(self.done, total, width);
-                format!("Downloading [{bar}] {}", tail.trim_end())
+                format!("{verb} [{bar}] {}", tail.trim_end())
             }
         }
     }
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_layer_that_is_done_leaves_its_line() {
-        let (mut bars, digest) = (Bars::new(), Digest::of(b"layer"));
+        let (mut bars, digest) = (Bars::new(Way::Pull), Digest::of(b"layer"));
         for status in [
             LayerStatus::Waiting { total: 2 },
             LayerStatus::Downloading { done: 1, total: 2 },

@@ -1,4 +1,4 @@
-//! What a pull shows while it runs.
+//! What a pull or a push shows while it runs.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | `bars` | a bar per layer and one for all: for terminals |
 //! | `rate` | how fast bytes come |
 //!
-//! A pull prints the same lines in the end, whichever way it goes: Docker's.
+//! It prints the same lines in the end, whichever way it goes: Docker's.
 
 mod bars;
 mod plain;
@@ -21,6 +21,7 @@ use wharf_core::{Digest, Event, LayerStatus, Reference, Watch};
 use crate::environment::Output;
 use crate::exit::{Failure, Result, say};
 use crate::print::print;
+use words::Way;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,21 @@ enum Layers {
     Ended,
 }
 
+impl Layers {
+    /// The same kind, with nothing said yet.
+    fn anew(&mut self, way: Way) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Plain(_) => Self::Plain(plain::Plain::new(way)),
+            Self::Bars(bars) => {
+                bars.finish();
+                Self::Bars(bars::Bars::new(way))
+            }
+            Self::Ended => Self::Ended,
+        }
+    }
+}
+
 /// A pull that is shown. However it ends, an interrupt included, nothing is left moving on the
 /// screen.
 pub(crate) struct Shown(Arc<Progress>);
@@ -99,7 +115,7 @@ impl Progress {
         let layers = match style {
             Style::Quiet => Layers::None,
             Style::Plain => Layers::Plain(plain::Plain::default()),
-            Style::Bars => Layers::Bars(bars::Bars::new()),
+            Style::Bars => Layers::Bars(bars::Bars::new(Way::Pull)),
         };
         Arc::new(Self {
             style,
@@ -147,8 +163,24 @@ impl Watch for Progress {
                 state.line(&text);
             }
             Event::Layer { digest, status } => state.layer(&digest, &status),
+            Event::Pushing { reference } => {
+                state.layers = state.layers.anew(Way::Push);
+                if self.style != Style::Quiet {
+                    state.line(&words::push_heading(&reference));
+                }
+            }
+            Event::Pushed {
+                reference,
+                digest,
+                size,
+            } => {
+                // The next name's layers are told of from the beginning, as Docker does.
+                state.layers = state.layers.anew(Way::Push);
+                if self.style != Style::Quiet {
+                    state.line(&words::pushed(&reference, &digest, size));
+                }
+            }
             Event::Pulling { .. } | Event::Pulled { .. } => {}
-            Event::Pushing { .. } | Event::Pushed { .. } => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
+//! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
 //! | `images` | lists, inspections and removals |
 //! | `serving` | the registry, the demo |
@@ -14,6 +15,7 @@
 mod archives;
 mod images;
 mod pulling;
+mod pushing;
 mod serving;
 mod surroundings;
 mod usage;

@@ -29,6 +29,7 @@ Commands:
   ls          List the images that are here
   prune       Remove images that nobody needs
   pull        Fetch images from a registry
+  push        Send images to their registry
   rm          Remove images, or names of them
   save        Save images to a tar archive (to standard output by default)
   tag         Give an image a further name
