@@ -4,6 +4,7 @@
 //! only this trait; [`LocalEngine`] works on the store in this process. Long operations report
 //! [`wharf_core::Event`]s; printing them is the edge's business.
 
+mod dockerfile;
 pub mod error;
 pub mod filter;
 pub mod glob;
@@ -17,15 +18,15 @@ pub use filter::Filters;
 pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
-    Compression, HistoryEntry, ImageDetail, ImageSummary, ListQuery, LoadInput, LoadOptions,
-    Loaded, LoadedName, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed,
-    RemoveOptions, Removed, SaveOptions,
+    Compression, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions, ListQuery,
+    LoadInput, LoadOptions, Loaded, LoadedName, PruneOptions, Pruned, PullOptions, Pulled,
+    PushOptions, Pushed, RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wharf_core::{Reference, Watch};
+use wharf_core::{Digest, Reference, Watch};
 
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -95,4 +96,15 @@ pub trait Engine: Send + Sync {
         options: &LoadOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Vec<Loaded>>;
+
+    /// Makes an image of one layer out of an archive of files, packed or not. Answers with its ID.
+    ///
+    /// What comes from an address is announced by a [`wharf_core::Event::Notice`] once its server has
+    /// answered (Docker 28.5: import).
+    async fn import(
+        &self,
+        input: ImportInput,
+        options: &ImportOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Digest>;
 }

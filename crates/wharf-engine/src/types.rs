@@ -191,3 +191,24 @@ pub struct LoadedName {
     /// The image that had it before, if another one.
     pub replaced: Option<Digest>,
 }
+
+/// What an import reads.
+pub enum ImportInput {
+    /// An archive's bytes, in order.
+    Stream(Box<dyn std::io::Read + Send>),
+    /// The address of one: `http://…`, `https://…`.
+    Url(String),
+}
+
+/// How to import.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The image's name, with a tag.
+    pub reference: Option<Reference>,
+    /// Dockerfile instructions that say how the image runs.
+    pub changes: Vec<String>,
+    /// A note; where the image comes from if it is empty.
+    pub message: String,
+    /// For which platform the image is; this machine's if `None`.
+    pub platform: Option<Platform>,
+}

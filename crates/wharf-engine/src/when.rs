@@ -72,38 +72,73 @@ fn seconds(text: &str) -> Option<Timestamp> {
     Timestamp::new(whole.parse().ok()?, nanos).ok()
 }
 
+/// Why a text is no duration, in Go's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// It is no number with a unit.
+    #[error("time: invalid duration {0:?}")]
+    Invalid(String),
+    /// A number stands alone.
+    #[error("time: missing unit in duration {0:?}")]
+    NoUnit(String),
+    /// A unit that does not exist.
+    #[error("time: unknown unit {0:?} in duration {1:?}")]
+    Unit(String, String),
+}
+
+/// The units of Go's durations, in seconds.
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("μs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
+
 /// Go's durations: `1h30m`, `1.5h`, `300ms`, `-2h`.
 fn go_duration(text: &str) -> Option<SignedDuration> {
+    duration(text).ok()
+}
+
+/// Reads a duration of Go's: `1h30m`, `1.5h`, `300ms`, `-2h`.
+pub fn duration(text: &str) -> Result<SignedDuration, DurationError> {
+    with_units(text, &UNITS)
+}
+
+fn with_units(text: &str, units: &[(&str, f64)]) -> Result<SignedDuration, DurationError> {
+    let invalid = || DurationError::Invalid(text.to_owned());
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     if rest == "0" {
-        return Some(SignedDuration::ZERO);
+        return Ok(SignedDuration::ZERO);
     }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut total = 0.0_f64;
     while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
+        let end = rest.find(|c| !is_number(c)).unwrap_or(rest.len());
+        let number: f64 = rest[..end].parse().map_err(|_| invalid())?;
         rest = &rest[end..];
-        let units: [(&str, f64); 8] = [
-            ("ns", 1e-9),
-            ("us", 1e-6),
-            ("µs", 1e-6),
-            ("μs", 1e-6),
-            ("ms", 1e-3),
-            ("s", 1.0),
-            ("m", 60.0),
-            ("h", 3600.0),
-        ];
-        let (unit, scale) = units.iter().find(|(unit, _)| rest.starts_with(unit))?;
-        rest = &rest[unit.len()..];
+        let end = rest.find(is_number).unwrap_or(rest.len());
+        let unit = &rest[..end];
+        rest = &rest[end..];
+        if unit.is_empty() {
+            return Err(DurationError::NoUnit(text.to_owned()));
+        }
+        let known = units.iter().find(|(name, _)| *name == unit);
+        let (_, scale) =
+            known.ok_or_else(|| DurationError::Unit(unit.to_owned(), text.to_owned()))?;
         total += number * scale;
     }
-    if text.is_empty() {
-        return None;
-    }
-    SignedDuration::try_from_secs_f64(if negative { -total } else { total }).ok()
+    let total = if negative { -total } else { total };
+    SignedDuration::try_from_secs_f64(total).map_err(|_| invalid())
 }
 
 #[cfg(test)]

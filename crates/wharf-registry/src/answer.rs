@@ -15,7 +15,7 @@ use crate::redact;
 use crate::retry::reset;
 
 /// Bounds an error's body (security rule 4, CVE-2020-1702). The longest useful one is a few KiB.
-const ERROR_BODY_MAX: u64 = 64 * 1024;
+pub(crate) const ERROR_BODY_MAX: u64 = 64 * 1024;
 
 /// What was asked for.
 #[derive(Clone, Debug)]

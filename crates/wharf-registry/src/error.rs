@@ -107,6 +107,16 @@ pub enum RegistryError {
         /// When to come back, from now, if it said so.
         reset: Option<Duration>,
     },
+    /// A web server that is no registry answered with an error. Docker's words.
+    #[error("failed to GET {address} with status {status}: {answer}")]
+    Web {
+        /// What was asked for, without a password.
+        address: String,
+        /// `404 Not Found`.
+        status: reqwest::StatusCode,
+        /// What the server said.
+        answer: String,
+    },
     /// No connection came about. Docker's words.
     #[error("{request}: {reason}")]
     Unreachable {
@@ -273,6 +283,13 @@ impl RegistryError {
             Self::NoCredentials { .. } | Self::Unauthorized { .. } => Kind::Unauthorized,
             Self::Denied { .. } | Self::PushDenied { .. } => Kind::Forbidden,
             Self::RateLimited { .. } => Kind::RateLimited,
+            Self::Web { status, .. } => match status.as_u16() {
+                400 => Kind::Invalid,
+                401 => Kind::Unauthorized,
+                403 => Kind::Forbidden,
+                404 => Kind::NotFound,
+                _ => Kind::Unavailable,
+            },
             Self::Status { .. }
             | Self::Unreachable { .. }
             | Self::Tls { .. }

@@ -10,6 +10,7 @@
 //! | `client` | one request: the places in turn, with authorization |
 //! | `place`, `probe` | where a registry's content can be had, and by which scheme |
 //! | `auth`, `credentials` | challenges and tokens; `config.json`, `auth.json`, helpers |
+//! | `web` | a file of a web server that is no registry |
 //! | `exchange` | one request, its redirects followed, its body bounded |
 //! | `answer`, `connect` | what a refusal, and a connection's failure, mean |
 //! | `retry` | pauses |
@@ -43,6 +44,7 @@ mod retry;
 mod tags;
 mod tls;
 mod uploads;
+mod web;
 
 use std::sync::Arc;
 
@@ -53,6 +55,7 @@ pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
 pub use crate::sink::{Elsewhere, RegistrySink};
 pub use crate::source::RegistrySource;
+pub use crate::web::WebFile;
 
 /// A client for every registry. Cloning is cheap; the clones share connections and tokens.
 ///
@@ -116,6 +119,11 @@ impl Registry {
         watch: Arc<dyn Watch>,
     ) -> Result<RegistrySink, RegistryError> {
         RegistrySink::new(Arc::clone(&self.client), repository, elsewhere, watch)
+    }
+
+    /// Asks for a file of any web server.
+    pub async fn web_file(&self, address: &str) -> Result<WebFile, RegistryError> {
+        web::get(&self.client.http, address).await
     }
 
     /// The content of a repository. `watch` hears of the pauses between attempts.

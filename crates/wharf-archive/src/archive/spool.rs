@@ -2,7 +2,7 @@
 //! gzip, xz, bzip2 or zstd, is written to a file first, as it is inside.
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt as _;
 
 use super::{ArchiveError, Result};
@@ -54,7 +54,7 @@ pub fn is_packed(file: &File) -> io::Result<bool> {
 }
 
 /// Writes an archive to `into`, unpacked if it is packed as a whole.
-pub fn spool(mut from: impl Read, into: &mut File) -> Result<()> {
+pub fn spool(mut from: impl Read, mut into: impl Write) -> Result<()> {
     let mut magic = Vec::new();
     from.by_ref().take(MAGIC as u64).read_to_end(&mut magic)?;
     let packing = Packing::of(&magic);

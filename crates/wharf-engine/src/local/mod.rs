@@ -4,6 +4,7 @@
 //! and no thread, and block for the moment that SQLite takes.
 
 mod find;
+mod import;
 mod inspect;
 mod list;
 mod load;
@@ -20,14 +21,14 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use wharf_core::{Reference, Watch};
+use wharf_core::{Digest, Reference, Watch};
 use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
-    Engine, HistoryEntry, ImageDetail, ImageSummary, ListQuery, LoadInput, LoadOptions, Loaded,
-    PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed, Result,
-    SaveOptions, Settings,
+    Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions, ListQuery,
+    LoadInput, LoadOptions, Loaded, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed,
+    RemoveOptions, Removed, Result, SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -152,5 +153,14 @@ impl Engine for LocalEngine {
         watch: Arc<dyn Watch>,
     ) -> Result<Vec<Loaded>> {
         load::load(&self.store, &self.settings, input, options, watch).await
+    }
+
+    async fn import(
+        &self,
+        input: ImportInput,
+        options: &ImportOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Digest> {
+        import::import(self, input, options, watch).await
     }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use wharf_core::event::Unwatched;
 use wharf_engine::{Engine as _, LoadInput, LoadOptions, Loaded};
 
+use super::import::cannot_open;
 use super::save::platform;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
@@ -58,14 +59,7 @@ fn open(path: Option<&str>) -> Result<File> {
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
         return Ok(File::from(input));
     };
-    File::open(path).map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::error(format!("open {path}: {why}"))
-    })
+    File::open(path).map_err(|error| cannot_open(path, &error))
 }
 
 /// Docker's lines (28.5: `tarexport/load.go`). The IDs of all images are listed if the last image

@@ -6,6 +6,7 @@
 mod demo;
 mod history;
 mod images;
+mod import;
 mod inspect;
 mod load;
 mod prune;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Show how an image was built
     #[command(override_usage = "[OPTIONS] IMAGE")]
     History(history::Arguments),
+    /// Make an image of an archive of files
+    #[command(override_usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]")]
+    Import(import::Arguments),
     /// Say everything about images, as JSON or by a template
     #[command(override_usage = "[OPTIONS] NAME|ID [NAME|ID...]")]
     Inspect(inspect::AnyArguments),
@@ -94,6 +98,9 @@ pub(crate) enum ImageCommand {
     /// Show how an image was built
     #[command(override_usage = "[OPTIONS] IMAGE")]
     History(history::Arguments),
+    /// Make an image of an archive of files
+    #[command(override_usage = "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]")]
+    Import(import::Arguments),
     /// Say everything about images, as JSON or by a template
     #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Inspect(inspect::Arguments),
@@ -134,6 +141,7 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Store { command }) => command.map_or(Ok(()), |c| store::run(context, &c)),
         Some(Command::Serve { command }) => command.map_or(Ok(()), |c| serve::run(context, &c)),
         Some(Command::History(arguments)) => history::run(context, &arguments),
+        Some(Command::Import(arguments)) => import::run(context, &arguments),
         Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
         Some(Command::Load(arguments)) => load::run(context, &arguments),
         Some(Command::Rmi(arguments)) => rmi::run(context, &arguments),
@@ -149,6 +157,7 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
 fn image(command: ImageCommand, context: &Context) -> Result<()> {
     match command {
         ImageCommand::History(arguments) => history::run(context, &arguments),
+        ImageCommand::Import(arguments) => import::run(context, &arguments),
         ImageCommand::Inspect(arguments) => inspect::run(context, &arguments),
         ImageCommand::Ls(arguments) => images::run(context, &arguments),
         ImageCommand::Load(arguments) => load::run(context, &arguments),
@@ -167,6 +176,7 @@ pub(crate) fn aliases(path: &[&str]) -> Option<&'static [&'static str]> {
         ["pull"] | ["image", "pull"] => Some(&["image pull", "pull"]),
         ["images"] | ["image", "ls"] => Some(&["image ls", "image list", "images"]),
         ["history"] | ["image", "history"] => Some(&["image history", "history"]),
+        ["import"] | ["image", "import"] => Some(&["image import", "import"]),
         ["load"] | ["image", "load"] => Some(&["image load", "load"]),
         ["save"] | ["image", "save"] => Some(&["image save", "save"]),
         ["rmi"] | ["image", "rm"] => Some(&["image rm", "image remove", "rmi"]),

@@ -7,6 +7,7 @@
 //! | `pulling` | several references, an interrupt, what a terminal sees |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
+//! | `importing` | images of archives of files |
 //! | `images` | lists, inspections and removals |
 //! | `serving` | the registry, the demo |
 
@@ -14,6 +15,7 @@
 
 mod archives;
 mod images;
+mod importing;
 mod pulling;
 mod pushing;
 mod serving;

@@ -24,6 +24,7 @@ Manage images
 
 Commands:
   history     Show how an image was built
+  import      Make an image of an archive of files
   inspect     Say everything about images, as JSON or by a template
   load        Load images from a tar archive or standard input
   ls          List the images that are here

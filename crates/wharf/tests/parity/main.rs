@@ -47,6 +47,7 @@ scenarios! {
     history: "16_history",
     save_load: "17_save_load",
     save_load_errors: "18_save_load_errors",
+    import: "19_import",
     push: "20_push",
     push_all_tags: "21_push_all_tags",
     prune: "23_prune",
@@ -57,7 +58,6 @@ scenarios! {
 
 /// What stands in tests/parity for commands that wharf does not have yet.
 const LATER: &[&str] = &[
-    "19_import",
     "22_login",
     "27_manifest",
     "28_df",

@@ -13,7 +13,7 @@ use wharf_engine::{EngineError, ErrorKind, ImageDetail};
 use super::config::RunConfig;
 use crate::exit::Result;
 use crate::print::json::{Html, compact};
-use crate::print::template::{Record, nil_list, nil_map, record, text_list};
+use crate::print::template::{Record, made_list, nil_list, nil_map, record, text_list};
 
 /// What Go prints of a time that was never set.
 const GO_ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -184,8 +184,8 @@ impl Record for Typed {
         let text = |text: &str| Value::String(text.into());
         Some(match name {
             "ID" => text(&image.id),
-            "RepoTags" => text_list(&image.repo_tags),
-            "RepoDigests" => text_list(&image.repo_digests),
+            "RepoTags" => made_list(&image.repo_tags),
+            "RepoDigests" => made_list(&image.repo_digests),
             // Images of old builders have them, and wharf none.
             "Parent" | "Container" => text(""),
             "ContainerConfig" | "Descriptor" => Value::Nil,

@@ -22,7 +22,7 @@ use gotmpl::parse::{DefineNode, ListNode, Node, Parser};
 use gotmpl::{TemplateError, Value};
 
 pub(crate) use go_json::from_json;
-pub(crate) use record::{Record, nil_list, nil_map, record, text_list, text_map};
+pub(crate) use record::{Record, made_list, nil_list, nil_map, record, text_list, text_map};
 
 use functions::Missing;
 

@@ -78,6 +78,11 @@ pub(crate) fn text_list(texts: &[String]) -> Value {
     if texts.is_empty() {
         return nil_list();
     }
+    made_list(texts)
+}
+
+/// A slice of strings that was made even if there is none: `[]` in JSON.
+pub(crate) fn made_list(texts: &[String]) -> Value {
     Value::List(
         texts
             .iter()
