@@ -18,9 +18,9 @@ pub use filter::Filters;
 pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
-    Compression, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions, ListQuery,
-    LoadInput, LoadOptions, Loaded, LoadedName, PruneOptions, Pruned, PullOptions, Pulled,
-    PushOptions, Pushed, RemoveOptions, Removed, SaveOptions,
+    Compression, DiskUsage, HistoryEntry, ImageDetail, ImageSummary, ImageUsage, ImportInput,
+    ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, LoadedName, PruneOptions, Pruned,
+    PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
@@ -107,4 +107,7 @@ pub trait Engine: Send + Sync {
         options: &ImportOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Digest>;
+
+    /// Says how much space images take.
+    async fn disk_usage(&self) -> Result<DiskUsage>;
 }

@@ -212,3 +212,21 @@ pub struct ImportOptions {
     /// For which platform the image is; this machine's if `None`.
     pub platform: Option<Platform>,
 }
+
+/// How much space images take: the files in their layers, unpacked, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// The images, the newest first.
+    pub images: Vec<ImageUsage>,
+    /// All their layers, each counted once.
+    pub layers: u64,
+}
+
+/// How much space one image takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageUsage {
+    /// What a list says of it, its size among it.
+    pub summary: ImageSummary,
+    /// How much of its size other images have too, in bytes.
+    pub shared: u64,
+}

@@ -26,14 +26,16 @@ pub(super) fn list(
         .into_iter()
         .filter_map(|image| wanted.summary(image))
         .collect();
-    // Docker's order; where it leaves it to chance, ours is by name.
-    all.sort_by(|a, b| {
-        let second = |s: &ImageSummary| s.created.map_or(0, Timestamp::as_second);
-        second(b)
-            .cmp(&second(a))
-            .then_with(|| names_of(a).cmp(&names_of(b)))
-    });
+    all.sort_by(by_age);
     Ok(all)
+}
+
+/// Docker's order, the newest first; where it leaves it to chance, ours is by name.
+pub(super) fn by_age(a: &ImageSummary, b: &ImageSummary) -> std::cmp::Ordering {
+    let second = |s: &ImageSummary| s.created.map_or(0, Timestamp::as_second);
+    second(b)
+        .cmp(&second(a))
+        .then_with(|| names_of(a).cmp(&names_of(b)))
 }
 
 fn names_of(summary: &ImageSummary) -> (&[String], &[String]) {

@@ -15,6 +15,7 @@ mod remove;
 mod save;
 mod tag;
 mod translate;
+mod usage;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -26,9 +27,9 @@ use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
-    Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions, ListQuery,
-    LoadInput, LoadOptions, Loaded, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed,
-    RemoveOptions, Removed, Result, SaveOptions, Settings,
+    DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions,
+    ListQuery, LoadInput, LoadOptions, Loaded, PruneOptions, Pruned, PullOptions, Pulled,
+    PushOptions, Pushed, RemoveOptions, Removed, Result, SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -162,5 +163,9 @@ impl Engine for LocalEngine {
         watch: Arc<dyn Watch>,
     ) -> Result<Digest> {
         import::import(self, input, options, watch).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage> {
+        self.store.read(usage::usage)
     }
 }

@@ -9,7 +9,7 @@ use crate::exit::{Failure, Result, say};
 use crate::print::{listing, print};
 use crate::runtime;
 
-mod rows;
+pub(super) mod rows;
 
 use rows::{HEADERS, Row, Rows};
 

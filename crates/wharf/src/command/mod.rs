@@ -16,6 +16,7 @@ mod rmi;
 mod save;
 mod serve;
 mod store;
+mod system;
 mod tag;
 mod version;
 
@@ -75,6 +76,13 @@ pub(crate) enum Command {
     /// Save images to a tar archive (to standard output by default)
     #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Save(save::Arguments),
+    /// Look after everything that is here
+    #[command(override_usage = "COMMAND")]
+    System {
+        /// What to do.
+        #[command(subcommand)]
+        command: Option<system::Command>,
+    },
     /// Give an image a further name
     #[command(override_usage = "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]")]
     Tag(tag::Arguments),
@@ -146,6 +154,7 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Load(arguments)) => load::run(context, &arguments),
         Some(Command::Rmi(arguments)) => rmi::run(context, &arguments),
         Some(Command::Save(arguments)) => save::run(context, &arguments),
+        Some(Command::System { command }) => command.map_or(Ok(()), |c| system::run(context, &c)),
         Some(Command::Tag(arguments)) => tag::run(context, &arguments),
         Some(Command::Demo(arguments)) => demo::run(context, &arguments),
         Some(Command::Version(arguments)) => version::run(context, &arguments),

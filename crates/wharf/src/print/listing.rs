@@ -49,7 +49,7 @@ pub(crate) fn render<R: Record>(
 }
 
 /// The template that a format stands for.
-fn source(format: &str) -> String {
+pub(crate) fn source(format: &str) -> String {
     let text = match format {
         JSON => "{{json .}}",
         _ => format.strip_prefix(TABLE).unwrap_or(format),

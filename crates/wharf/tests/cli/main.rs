@@ -9,6 +9,7 @@
 //! | `archives` | saving and loading |
 //! | `importing` | images of archives of files |
 //! | `images` | lists, inspections and removals |
+//! | `space` | how much space images take, and getting it back |
 //! | `serving` | the registry, the demo |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -19,6 +20,7 @@ mod importing;
 mod pulling;
 mod pushing;
 mod serving;
+mod space;
 mod surroundings;
 mod usage;
 

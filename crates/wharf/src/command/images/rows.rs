@@ -22,7 +22,7 @@ use crate::print::template::Record;
 const NONE: &str = "<none>";
 
 /// The names of the columns, by field.
-pub(super) const HEADERS: [(&str, &str); 11] = [
+pub(in crate::command) const HEADERS: [(&str, &str); 11] = [
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -37,7 +37,7 @@ pub(super) const HEADERS: [(&str, &str); 11] = [
 ];
 
 /// How rows are made.
-pub(super) struct Rows {
+pub(in crate::command) struct Rows {
     /// Are IDs shown in full?
     pub full_ids: bool,
     /// Is there a row per digest where there is no tag?
@@ -55,12 +55,14 @@ struct Shared {
     id: String,
     created: i64,
     size: u64,
+    /// How much of it other images have too, if that was asked for.
+    shared: Option<u64>,
     now: Timestamp,
     zone: TimeZone,
 }
 
 /// One row.
-pub(super) struct Row {
+pub(in crate::command) struct Row {
     image: Arc<Shared>,
     repository: String,
     tag: String,
@@ -72,18 +74,7 @@ impl Rows {
     pub(super) fn of(&self, images: &[ImageSummary]) -> Vec<Row> {
         let mut rows = Vec::with_capacity(images.len());
         for image in images {
-            let id = if self.full_ids {
-                image.id.as_str()
-            } else {
-                image.id.short()
-            };
-            let shared = Arc::new(Shared {
-                id: id.to_owned(),
-                created: image.created.map_or(0, Timestamp::as_second),
-                size: image.size,
-                now: self.now,
-                zone: self.zone.clone(),
-            });
+            let shared = self.shared(image, None);
             self.expand(image, |repository, tag, digest| {
                 rows.push(Row {
                     image: Arc::clone(&shared),
@@ -94,6 +85,34 @@ impl Rows {
             });
         }
         rows
+    }
+
+    fn shared(&self, image: &ImageSummary, shared: Option<u64>) -> Arc<Shared> {
+        let id = if self.full_ids {
+            image.id.as_str()
+        } else {
+            image.id.short()
+        };
+        Arc::new(Shared {
+            id: id.to_owned(),
+            created: image.created.map_or(0, Timestamp::as_second),
+            size: image.size,
+            shared,
+            now: self.now,
+            zone: self.zone.clone(),
+        })
+    }
+
+    /// One row for an image, by its first tag, that says how much of it others have too.
+    pub(in crate::command) fn measured(&self, image: &ImageSummary, shared: u64) -> Row {
+        let tag = image.repo_tags.first().and_then(|tag| tag.rsplit_once(':'));
+        let (repository, tag) = tag.unwrap_or((NONE, NONE));
+        Row {
+            image: self.shared(image, Some(shared)),
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+            digest: String::new(),
+        }
     }
 
     /// One image's rows: repository, tag, digest.
@@ -207,7 +226,11 @@ impl Row {
             "VirtualSize" => human::size(self.image.size),
             // wharf runs no containers, and computes shared sizes only where they are asked for.
             "Containers" => "0".to_owned(),
-            "SharedSize" | "UniqueSize" => "N/A".to_owned(),
+            "SharedSize" | "UniqueSize" => match (self.image.shared, name) {
+                (None, _) => "N/A".to_owned(),
+                (Some(shared), "SharedSize") => human::size(shared),
+                (Some(shared), _) => human::size(self.image.size.saturating_sub(shared)),
+            },
             _ => return None,
         })
     }
