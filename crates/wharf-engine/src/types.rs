@@ -137,8 +137,14 @@ pub enum Removed {
 pub struct PruneOptions {
     /// Every image, not only those without a name.
     pub all: bool,
-    /// Docker's filters: label, label!, until.
+    /// Docker's filters, dangling, label, label!, until; and reference, as lists have it.
     pub filters: Filters,
+    /// Names too, but so many of each repository stay: those of the newest images.
+    pub keep: Option<usize>,
+    /// Names too, but what was pulled, tagged, pushed or loaded within this time stays.
+    pub unused_for: Option<jiff::SignedDuration>,
+    /// Only say what would go.
+    pub dry_run: bool,
 }
 
 /// What a prune has removed.
@@ -148,7 +154,7 @@ pub struct Pruned {
     pub removed: Vec<Removed>,
     /// How much space it took, in bytes, unpacked: what Docker shows.
     pub reclaimed: u64,
-    /// How much came free on this disk, in bytes.
+    /// How much came free on this disk, in bytes; nothing where nothing was removed.
     pub freed: u64,
 }
 

@@ -108,6 +108,14 @@ pub fn duration(text: &str) -> Result<SignedDuration, DurationError> {
     with_units(text, &UNITS)
 }
 
+/// The same with days and weeks: `30d`, `2w`.
+pub fn long_duration(text: &str) -> Result<SignedDuration, DurationError> {
+    const DAY: f64 = 24.0 * 3600.0;
+    let mut units = UNITS.to_vec();
+    units.extend([("d", DAY), ("w", 7.0 * DAY)]);
+    with_units(text, &units)
+}
+
 fn with_units(text: &str, units: &[(&str, f64)]) -> Result<SignedDuration, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());
     let (negative, mut rest) = match text.strip_prefix('-') {
@@ -169,6 +177,11 @@ mod tests {
             let expected: Timestamp = expected.parse().unwrap();
             assert_eq!(parse(text, now, &zone), Some(expected), "{text}");
         }
+        assert_eq!(
+            long_duration("1w2d1h").ok(),
+            Some(SignedDuration::from_hours(9 * 24 + 1))
+        );
+        assert!(duration("2d").is_err());
         for text in ["", "x", "1h1", "2024-13-01", "2024-10-15T", "h", "--1h"] {
             assert_eq!(parse(text, now, &zone), None, "{text:?}");
         }

@@ -7,6 +7,7 @@
 //! | [`print`] | tables, templates, JSON |
 //! | [`progress`] | what a pull shows while it runs |
 //! | [`settings`] | `config.toml` |
+//! | [`docker_config`] | what of Docker's `config.json` is about images |
 //! | [`environment`] | the one file that reads the environment |
 //! | [`exit`] | the one file that turns errors into text and exit codes |
 //! | [`context`] | what every command is handed |
@@ -18,6 +19,7 @@
 mod arguments;
 mod command;
 mod context;
+mod docker_config;
 mod environment;
 mod exit;
 mod log;

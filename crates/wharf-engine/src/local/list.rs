@@ -66,16 +66,12 @@ impl Wanted {
         for text in filters.get("until") {
             before.push(until(text, now, zone)?);
         }
-        let patterns = filters.get("reference").iter().map(|pattern| {
-            Glob::new(pattern).map_err(|e| EngineError::new(ErrorKind::Invalid, e.to_string()))
-        });
-        let patterns = patterns.collect::<Result<Vec<_>>>()?;
         Ok(Self {
             dangling: boolean(filters, "dangling")?,
             before: before.into_iter().min(),
             since: dates("since")?.into_iter().flatten().max(),
             labels: Label::all(filters.get("label")),
-            patterns: (!patterns.is_empty()).then_some(patterns),
+            patterns: globs(filters)?,
         })
     }
 
@@ -175,6 +171,15 @@ pub(super) fn boolean(filters: &Filters, name: &str) -> Result<Option<bool>> {
             Err(EngineError::new(ErrorKind::Invalid, message).hint("it takes true or false"))
         }
     }
+}
+
+/// The patterns of names; `None` if there are none.
+pub(super) fn globs(filters: &Filters) -> Result<Option<Vec<Glob>>> {
+    let patterns = filters.get("reference").iter().map(|pattern| {
+        Glob::new(pattern).map_err(|e| EngineError::new(ErrorKind::Invalid, e.to_string()))
+    });
+    let patterns = patterns.collect::<Result<Vec<_>>>()?;
+    Ok((!patterns.is_empty()).then_some(patterns))
 }
 
 /// A point in time.

@@ -130,12 +130,7 @@ impl Engine for LocalEngine {
 
     async fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
         let zone = &self.settings.zone;
-        let (mut pruned, freed) = self
-            .store
-            .write(|rows| prune::prune(rows, options, Timestamp::now(), zone))?;
-        let collected = self.store.collect()?;
-        pruned.freed = freed.bytes + collected.freed.bytes + collected.partial.bytes;
-        Ok(pruned)
+        prune::prune(&self.store, options, zone)
     }
 
     async fn save(

@@ -309,6 +309,7 @@ async fn prunes_what_has_no_name_and_says_what_came_free() {
         let options = PruneOptions {
             all,
             filters: Filters::default(),
+            ..PruneOptions::default()
         };
         bench.engine.prune(&options).await.unwrap()
     };

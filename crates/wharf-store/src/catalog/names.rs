@@ -1,6 +1,7 @@
 //! Names and repo digests: one indexed row each, so that the cost of a name does not grow with the
 //! number of names.
 
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Row, params};
 use wharf_core::{Digest, Reference};
 
@@ -68,6 +69,19 @@ impl Reading<'_> {
                 parsed(row, 0)
             });
         Ok(found.optional()?)
+    }
+
+    /// When an image was last pulled, named, or used by one of its names; `None` if nobody ever did.
+    pub fn used_at(&self, image: &Digest) -> Result<Option<Timestamp>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT nullif(max( \
+               coalesce((SELECT max(max(used, updated)) FROM names WHERE image = i.id), 0), \
+               coalesce((SELECT max(updated) FROM repo_digests WHERE image = i.id), 0), \
+               coalesce(i.last_tagged, 0)), 0) \
+             FROM images i JOIN blobs b ON b.id = i.id WHERE b.digest = ?1",
+        )?;
+        let found = statement.query_row([image.as_str()], |row| time(row, 0));
+        Ok(found.optional()?.flatten())
     }
 
     /// The repositories that some registry has this config or layer in, as far as names with digests

@@ -5,6 +5,7 @@ use wharf_engine::{Engine as _, Filters, ImageSummary, ListQuery};
 
 use crate::arguments::filter;
 use crate::context::Context;
+use crate::docker_config;
 use crate::exit::{Failure, Result, say};
 use crate::print::{listing, print};
 use crate::runtime;
@@ -82,10 +83,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 
 /// The list, as it was asked for.
 fn text(context: &Context, arguments: &Arguments, images: &[ImageSummary]) -> Result<String> {
-    let format = arguments
-        .format
-        .as_deref()
-        .filter(|format| !format.is_empty());
+    let given = arguments.format.clone().filter(|format| !format.is_empty());
+    let format = given.or_else(|| {
+        let own = || docker_config::read(&context.environment).images_format;
+        (!arguments.quiet).then(own).filter(|own| !own.is_empty())
+    });
+    let format = format.as_deref();
     if matches!(format, None | Some("table")) && arguments.quiet {
         return Ok(ids(images, arguments.no_trunc));
     }

@@ -1,16 +1,23 @@
 //! `wharf image prune`: removes images that nobody names, and frees what no image holds.
 
 use std::io::{self, BufRead as _};
+use std::num::NonZeroUsize;
 
 use clap::Args;
+use jiff::SignedDuration;
 use wharf_core::human;
-use wharf_engine::{Engine as _, Filters, PruneOptions, Pruned, Removed};
+use wharf_engine::{Engine as _, Filters, PruneOptions, Pruned, Removed, when};
 
 use crate::arguments::filter;
 use crate::context::Context;
-use crate::exit::{Failure, Result};
+use crate::docker_config;
+use crate::exit::{Failure, Result, say};
 use crate::print::print;
 use crate::runtime;
+
+/// Docker's questions.
+const ALL: &str = "all images without at least one container associated to them.";
+const DANGLING: &str = "all dangling images.";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -18,45 +25,114 @@ pub(crate) struct Arguments {
     /// Remove all images, not only those without a name
     #[arg(short, long)]
     all: bool,
-    /// Remove only what fits: label, label!, until
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove only what fits: label, label!, reference, until
     #[arg(long, value_name = "filter", value_parser = filter)]
     filter: Vec<(String, String)>,
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// Remove names too, but keep the newest ones of each repository: so many
+    #[arg(long, value_name = "number")]
+    keep: Option<NonZeroUsize>,
+    /// Remove names too, but only what was not pulled, tagged, pushed or loaded for so long: "12h", "30d", "2w"
+    #[arg(long, value_name = "duration", value_parser = long_duration)]
+    unused_for: Option<SignedDuration>,
     /// None are taken.
     #[arg(hide = true)]
     rest: Vec<String>,
 }
 
+fn long_duration(text: &str) -> std::result::Result<SignedDuration, String> {
+    match when::long_duration(text) {
+        Ok(time) if time.is_negative() => Err("it cannot be negative".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Runs it.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.rest, 0)?;
-    if !arguments.force && !confirmed(arguments.all)? {
-        return Ok(());
+    let filters = filters(context, &arguments.filter, arguments.all)?;
+    if !arguments.force && !arguments.dry_run {
+        let question = format!("WARNING! This will remove {}\n", what(arguments));
+        if !confirmed(&question)? {
+            return Ok(());
+        }
     }
-    let mut filters = Filters::default();
-    for (name, value) in arguments.filter.iter().filter(|(name, _)| !name.is_empty()) {
-        filters.add(name, value);
-    }
-    let engine = context.engine()?;
     let options = PruneOptions {
         all: arguments.all,
         filters,
+        keep: arguments.keep.map(NonZeroUsize::get),
+        unused_for: arguments.unused_for,
+        dry_run: arguments.dry_run,
     };
+    let engine = context.engine()?;
     let pruned = runtime::light(engine.prune(&options))??;
-    print(&text(&pruned))
+    print(&text(&pruned))?;
+    if arguments.dry_run {
+        say("nothing was removed: this was a dry run\n");
+    }
+    Ok(())
+}
+
+/// What goes, for the question.
+fn what(arguments: &Arguments) -> String {
+    let mut rules = Vec::new();
+    if let Some(number) = arguments.keep {
+        rules.push(match number.get() {
+            1 => "not the newest of their repository".to_owned(),
+            number => format!("not among the newest {number} of their repository"),
+        });
+    }
+    if arguments.unused_for.is_some() {
+        rules.push("unused for as long as that".to_owned());
+    }
+    match (rules.is_empty(), arguments.all) {
+        (false, _) => format!("all images and names that are {}.", rules.join(" and ")),
+        (true, true) => ALL.to_owned(),
+        (true, false) => DANGLING.to_owned(),
+    }
+}
+
+/// The command line's filters, and those of Docker's `config.json` that do not contradict them (Docker 28.5:
+/// `PruneFilters`).
+pub(super) fn filters(context: &Context, given: &[(String, String)], all: bool) -> Result<Filters> {
+    let mut filters = Filters::default();
+    for (name, value) in given.iter().filter(|(name, _)| !name.is_empty()) {
+        filters.add(name, value);
+    }
+    for text in docker_config::read(&context.environment).prune_filters {
+        let Some((name, value)) = text.split_once('=') else {
+            continue;
+        };
+        let opposite = match name {
+            "label" => "label!",
+            "label!" => "label",
+            _ => "",
+        };
+        if !filters.get(opposite).iter().any(|other| other == value) {
+            filters.add(name, value);
+        }
+    }
+    // -a says the same as this filter, so they may not say different things.
+    let says = |words: [&str; 2]| {
+        let dangling = filters.get("dangling");
+        dangling.iter().any(|value| words.contains(&value.as_str()))
+    };
+    if (all && says(["1", "true"])) || (!all && says(["0", "false"])) {
+        return Err(Failure::error("invalid filter 'dangling=[false true]'"));
+    }
+    Ok(filters)
 }
 
 /// Asks before anything goes.
-fn confirmed(all: bool) -> Result<bool> {
-    let what = if all {
-        "all images"
-    } else {
-        "all images that have no name"
-    };
+pub(super) fn confirmed(warning: &str) -> Result<bool> {
     print(&format!(
-        "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] "
+        "{warning}Are you sure you want to continue? [y/N] "
     ))?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(|error| {
@@ -68,7 +144,8 @@ fn confirmed(all: bool) -> Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
-fn text(pruned: &Pruned) -> String {
+/// Docker's lines.
+pub(super) fn text(pruned: &Pruned) -> String {
     let mut text = String::new();
     if !pruned.removed.is_empty() {
         text.push_str("Deleted Images:\n");

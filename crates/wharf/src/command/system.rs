@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::exit::Result;
 
 mod df;
+mod prune;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -13,11 +14,15 @@ pub(crate) enum Command {
     /// Show how much space images take
     #[command(override_usage = "[OPTIONS]")]
     Df(df::Arguments),
+    /// Remove images that nobody needs
+    #[command(override_usage = "[OPTIONS]")]
+    Prune(prune::Arguments),
 }
 
 /// Does it.
 pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Df(arguments) => df::run(context, arguments),
+        Command::Prune(arguments) => prune::run(context, arguments),
     }
 }

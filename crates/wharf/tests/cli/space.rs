@@ -1,5 +1,8 @@
 //! How much space images take, and getting it back. Docker's recorded scenarios test more of it.
 
+use wharf_testkit::images::Image;
+use wharf_testkit::{TestRegistry, Wharf};
+
 use super::{registry, wharf};
 
 #[test]
@@ -78,4 +81,265 @@ fn a_field_that_does_not_exist_is_named() {
         "{}",
         output.stderr
     );
+}
+
+/// Three images of one repository, from old to new, and one of another.
+fn several(wharf: &Wharf) -> TestRegistry {
+    let registry = TestRegistry::start();
+    for (seed, name, created) in [
+        (1, "team/app:1", "2021-01-01T00:00:00Z"),
+        (2, "team/app:2", "2022-01-01T00:00:00Z"),
+        (3, "team/app:3", "2023-01-01T00:00:00Z"),
+        (4, "team/tool:1", "2020-01-01T00:00:00Z"),
+    ] {
+        let image = Image::random(seed, 1, 1000).created(created);
+        let image = image.label("seed", &seed.to_string());
+        registry.push(name, &image.build());
+        wharf.ok(["pull", "-q", &registry.name(name)]);
+    }
+    registry
+}
+
+/// The names that are here, without the registry's.
+fn names(wharf: &Wharf) -> String {
+    let shown = wharf.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    let mut names: Vec<&str> = shown
+        .lines()
+        .map(|name| name.split_once('/').map_or(name, |(_, name)| name))
+        .collect();
+    names.sort_unstable();
+    names.join(" ")
+}
+
+#[test]
+fn a_dry_run_prints_what_the_run_prints_and_changes_nothing() {
+    for flags in [
+        &["-a"][..],
+        &["--keep", "1"],
+        &["-a", "--filter", "reference=*/team/app:[12]"],
+        &["--unused-for", "0s", "--keep=2"],
+        &[],
+    ] {
+        let wharf = wharf();
+        let _registry = several(&wharf);
+        // An image that nobody names.
+        wharf.ok(["import", "/dev/null"]);
+        let before = (wharf.ok(["images", "-a"]), blobs(&wharf));
+        let dry = [&["image", "prune", "--dry-run"], flags].concat();
+        let dry = wharf.run(dry);
+        assert_eq!((wharf.ok(["images", "-a"]), blobs(&wharf)), before);
+        assert_eq!(dry.stderr, "nothing was removed: this was a dry run\n");
+        let real = wharf.ok([&["image", "prune", "-f"], flags].concat());
+        assert_eq!(dry.stdout, real, "{flags:?}");
+        assert!(real.starts_with("Deleted Images:\n"), "{real}");
+        assert_ne!(blobs(&wharf), before.1, "{flags:?}");
+        wharf.ok(["store", "check"]);
+    }
+}
+
+/// How many blobs the store has.
+fn blobs(wharf: &Wharf) -> usize {
+    let (mut files, mut folders) = (0, vec![wharf.root().join("blobs")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn keep_keeps_the_newest_names_of_each_repository() {
+    let wharf = wharf();
+    let registry = several(&wharf);
+    // The oldest image has a name elsewhere, and stays under that one.
+    wharf.ok(["tag", &registry.name("team/app:1"), "old:1"]);
+    let pruned = wharf.ok(["image", "prune", "-f", "--keep", "1"]);
+    assert_eq!(names(&wharf), "old:1 team/app:3 team/tool:1");
+    let untagged = pruned.lines().filter(|line| line.starts_with("untagged: "));
+    assert_eq!(untagged.count(), 4, "{pruned}");
+    assert!(
+        pruned.contains("Total reclaimed space: 1.029kB\n"),
+        "{pruned}"
+    );
+    assert_eq!(
+        wharf.ok(["image", "prune", "-f", "--keep", "1"]),
+        "Total reclaimed space: 0B\n"
+    );
+}
+
+#[test]
+fn all_rules_of_a_prune_must_agree() {
+    for (flags, left) in [
+        (
+            &["--keep", "2", "--filter", "label=seed=2"][..],
+            "team/app:1 team/app:2 team/app:3 team/tool:1",
+        ),
+        (
+            &["--keep", "1", "--filter", "label=seed=2"],
+            "team/app:1 team/app:3 team/tool:1",
+        ),
+        (
+            &["-a", "--filter", "reference=*/*/tool"],
+            "team/app:1 team/app:2 team/app:3",
+        ),
+        (
+            &[
+                "-a",
+                "--filter",
+                "until=2022-06-01",
+                "--filter",
+                "label!=seed=4",
+            ],
+            "team/app:3 team/tool:1",
+        ),
+        (
+            &["--unused-for", "1h"],
+            "team/app:1 team/app:2 team/app:3 team/tool:1",
+        ),
+        (
+            &["--unused-for", "0s", "--keep", "1"],
+            "team/app:3 team/tool:1",
+        ),
+        (&["--unused-for=0s"], ""),
+        (
+            &["--filter", "reference=*/*/*"],
+            "team/app:1 team/app:2 team/app:3 team/tool:1",
+        ),
+    ] {
+        let wharf = wharf();
+        let _registry = several(&wharf);
+        wharf.ok([&["image", "prune", "-f"], flags].concat());
+        assert_eq!(names(&wharf), left, "{flags:?}");
+    }
+}
+
+#[test]
+fn a_prune_asks_in_docker_s_words() {
+    let wharf = wharf();
+    for (words, question) in [
+        (
+            &["image", "prune"][..],
+            "WARNING! This will remove all dangling images.\n",
+        ),
+        (
+            &["image", "prune", "-a"],
+            "WARNING! This will remove all images without at least one container associated to them.\n",
+        ),
+        (
+            &["image", "prune", "--keep", "3"],
+            "WARNING! This will remove all images and names that are not among the newest 3 of their repository.\n",
+        ),
+        (
+            &["system", "prune"],
+            "WARNING! This will remove:\n  - all dangling images\n\n",
+        ),
+        (
+            &[
+                "system",
+                "prune",
+                "-a",
+                "--filter",
+                "until=24h",
+                "--filter",
+                "label=x",
+            ],
+            "WARNING! This will remove:\n  - all images without at least one container associated to them\n\n  \
+             Items to be pruned will be filtered with:\n  - label=x\n  - until=24h\n\n",
+        ),
+    ] {
+        let output = wharf.run(words);
+        let expected = format!("{question}Are you sure you want to continue? [y/N] ");
+        assert_eq!((output.stdout, output.code), (expected, Some(0)));
+    }
+}
+
+#[test]
+fn mistakes_in_a_prune_are_explained() {
+    for (words, code, text) in [
+        (
+            &["image", "prune", "-f", "--filter", "nosuch=1"][..],
+            1,
+            "Error: invalid filter 'nosuch'\n",
+        ),
+        (
+            &["image", "prune", "-af", "--filter", "dangling=true"],
+            1,
+            "Error: invalid filter 'dangling=[false true]'\n",
+        ),
+        (
+            &["image", "prune", "-f", "--keep", "0"],
+            125,
+            "invalid argument \"0\" for \"--keep\" flag: ",
+        ),
+        (
+            &["image", "prune", "-f", "--unused-for", "5"],
+            125,
+            "invalid argument \"5\" for \"--unused-for\" flag: time: missing unit in duration \"5\"\n",
+        ),
+        (
+            &["system", "prune", "-f", "--volumes", "--filter", "until=1h"],
+            1,
+            "Error: ERROR: The \"until\" filter is not supported with \"--volumes\"\n",
+        ),
+        (
+            &["system", "prune", "-f", "--filter", "reference=x"],
+            1,
+            "Error: invalid filter 'reference'\n",
+        ),
+    ] {
+        let output = wharf().run(words);
+        assert_eq!(output.code, Some(code), "{words:?}: {}", output.stderr);
+        assert!(output.stderr.starts_with(text), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn system_prune_removes_images() {
+    let wharf = wharf();
+    let _registry = several(&wharf);
+    let pruned = wharf.ok(["system", "prune", "-af"]);
+    assert!(
+        pruned.ends_with("\n\nTotal reclaimed space: 4.116kB\n"),
+        "{pruned}"
+    );
+    assert_eq!(names(&wharf), "");
+}
+
+#[test]
+fn docker_s_config_has_filters_of_every_prune_and_the_format_of_images() {
+    let wharf = wharf();
+    let _registry = several(&wharf);
+    wharf.docker_config(
+        r#"{"imagesFormat": "{{.Tag}}", "pruneFilters": ["label=seed=2", "nonsense"], "auths": {}}"#,
+    );
+    assert_eq!(wharf.ok(["images", "*/*/app"]), "3\n2\n1\n");
+    assert_eq!(wharf.ok(["images", "--format", "x", "*/*/tool"]), "x\n");
+    assert_eq!(wharf.ok(["images", "-q"]).lines().next().unwrap().len(), 12);
+    // What the command line says counts, where both are about the same.
+    wharf.ok(["image", "prune", "-af", "--filter", "label!=seed=2"]);
+    assert_eq!(names(&wharf), "team/app:2");
+    wharf.docker_config(r#"{"pruneFilters": ["label!=seed=2"]}"#);
+    wharf.ok(["image", "prune", "-af"]);
+    assert_eq!(names(&wharf), "team/app:2");
+    wharf.docker_config("{");
+    let output = wharf.run(["images", "-q", "--format", "{{.Tag}}"]);
+    assert_eq!(
+        (output.stdout.as_str(), output.stderr.as_str()),
+        ("2\n", "")
+    );
+    let output = wharf.run(["image", "prune", "-af"]);
+    assert!(
+        output
+            .stderr
+            .starts_with("WARNING: Error loading config file: "),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(output.code, Some(0));
 }
