@@ -20,13 +20,13 @@ pub use settings::{Settings, Verify};
 pub use types::{
     Compression, DiskUsage, HistoryEntry, ImageDetail, ImageSummary, ImageUsage, ImportInput,
     ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, LoadedName, PruneOptions, Pruned,
-    PullOptions, Pulled, PushOptions, Pushed, RemoveOptions, Removed, SaveOptions,
+    PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wharf_core::{Digest, Reference, Watch};
+use wharf_core::{Descriptor, Digest, Manifest, Reference, Watch};
 
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -56,6 +56,23 @@ pub trait Engine: Send + Sync {
         options: &PushOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Vec<Pushed>>;
+
+    /// Fetches a manifest from its registry, and an image's config with it. Nothing is stored.
+    async fn remote_manifest(
+        &self,
+        reference: &Reference,
+        watch: Arc<dyn Watch>,
+    ) -> Result<RemoteManifest>;
+
+    /// Puts an index under its name, after those of the images that it lists which are in other
+    /// repositories of the registry. Answers with the names that these got.
+    async fn push_index(
+        &self,
+        target: &Reference,
+        index: &Manifest,
+        images: &[(Reference, Descriptor)],
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Reference>>;
 
     /// Lists the tags of a repository in its registry.
     async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>>;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use wharf_core::{Digest, Platform, Reference};
+use wharf_core::{Digest, Manifest, Platform, Reference};
 
 use crate::Filters;
 
@@ -56,6 +56,15 @@ pub struct Pushed {
     pub digest: Digest,
     /// How many bytes that manifest has.
     pub size: u64,
+}
+
+/// A manifest that a registry has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteManifest {
+    /// The manifest; its digest was computed here.
+    pub manifest: Manifest,
+    /// An image's config.
+    pub config: Option<Bytes>,
 }
 
 /// Which images to list.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wharf_core::Reference;
 use wharf_engine::{LocalEngine, Settings};
 
 use crate::arguments::Usage;
@@ -41,6 +42,19 @@ impl Context {
     /// Opens the engine.
     pub(crate) fn engine(&self) -> Result<LocalEngine> {
         let settings = self.settings()?;
+        Ok(LocalEngine::open(&self.root()?, settings)?)
+    }
+
+    /// The same, where the registries of `names` may do without TLS or a good certificate.
+    pub(crate) fn engine_for(&self, names: &[Reference], insecure: bool) -> Result<LocalEngine> {
+        let mut settings = self.settings()?;
+        for name in names.iter().filter(|_| insecure) {
+            let registries = &mut settings.registry.registries;
+            registries
+                .entry(name.domain().to_owned())
+                .or_default()
+                .insecure = true;
+        }
         Ok(LocalEngine::open(&self.root()?, settings)?)
     }
 }

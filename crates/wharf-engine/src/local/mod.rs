@@ -11,6 +11,7 @@ mod load;
 mod prune;
 mod pull;
 mod push;
+mod remote;
 mod remove;
 mod save;
 mod tag;
@@ -22,14 +23,14 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use wharf_core::{Digest, Reference, Watch};
+use wharf_core::{Descriptor, Digest, Manifest, Reference, Watch};
 use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
     DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions,
     ListQuery, LoadInput, LoadOptions, Loaded, PruneOptions, Pruned, PullOptions, Pulled,
-    PushOptions, Pushed, RemoveOptions, Removed, Result, SaveOptions, Settings,
+    PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, Result, SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -96,6 +97,25 @@ impl Engine for LocalEngine {
             watch,
         )
         .await
+    }
+
+    async fn remote_manifest(
+        &self,
+        reference: &Reference,
+        watch: Arc<dyn Watch>,
+    ) -> Result<RemoteManifest> {
+        remote::manifest(self.registry(), reference, watch).await
+    }
+
+    async fn push_index(
+        &self,
+        target: &Reference,
+        index: &Manifest,
+        images: &[(Reference, Descriptor)],
+        watch: Arc<dyn Watch>,
+    ) -> Result<Vec<Reference>> {
+        let (registry, settings) = (self.registry(), &self.settings);
+        remote::push_index(registry, settings, target, index, images, watch).await
     }
 
     async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>> {

@@ -68,6 +68,15 @@ impl Usage {
         Err(self.refuse(&format!("requires at most {}", counted(number)), "Run"))
     }
 
+    /// Fails unless there are at least `least` arguments and at most `most`.
+    pub(crate) fn between(&self, given: &[String], least: usize, most: usize) -> Result<()> {
+        if (least..=most).contains(&given.len()) {
+            return Ok(());
+        }
+        let what = format!("requires at least {least} and at most {}", counted(most));
+        Err(self.refuse(&what, "Run"))
+    }
+
     fn refuse(&self, what: &str, verb: &str) -> Failure {
         let Self {
             program,

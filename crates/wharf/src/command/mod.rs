@@ -9,6 +9,7 @@ mod images;
 mod import;
 mod inspect;
 mod load;
+mod manifest;
 mod prune;
 mod pull;
 mod push;
@@ -70,6 +71,13 @@ pub(crate) enum Command {
     /// Load images from a tar archive or standard input
     #[command(override_usage = "[OPTIONS]")]
     Load(load::Arguments),
+    /// Manage manifests and lists of manifests in registries
+    #[command(override_usage = "COMMAND")]
+    Manifest {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Option<manifest::Command>,
+    },
     /// Remove images, or names of them
     #[command(override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Rmi(rmi::Arguments),
@@ -152,6 +160,9 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Import(arguments)) => import::run(context, &arguments),
         Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
         Some(Command::Load(arguments)) => load::run(context, &arguments),
+        Some(Command::Manifest { command }) => {
+            command.map_or(Ok(()), |c| manifest::run(context, &c))
+        }
         Some(Command::Rmi(arguments)) => rmi::run(context, &arguments),
         Some(Command::Save(arguments)) => save::run(context, &arguments),
         Some(Command::System { command }) => command.map_or(Ok(()), |c| system::run(context, &c)),

@@ -5,6 +5,7 @@
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
+//! | `manifests` | lists of manifests |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
 //! | `importing` | images of archives of files |
@@ -17,6 +18,7 @@
 mod archives;
 mod images;
 mod importing;
+mod manifests;
 mod pulling;
 mod pushing;
 mod serving;

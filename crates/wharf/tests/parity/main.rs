@@ -54,11 +54,12 @@ scenarios! {
     layers_shared: "24_layers_shared",
     codecs: "25_codecs",
     names: "26_names",
+    manifest: "27_manifest",
     df: "28_df",
 }
 
 /// What stands in tests/parity for commands that wharf does not have yet.
-const LATER: &[&str] = &["22_login", "27_manifest"];
+const LATER: &[&str] = &["22_login"];
 
 /// Runs one scenario and shows every command that printed something else than Docker.
 fn check(name: &str) {
