@@ -26,7 +26,7 @@ pub use types::{
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use wharf_core::{Descriptor, Digest, Manifest, Reference, Watch};
+use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, Watch};
 
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -83,11 +83,12 @@ pub trait Engine: Send + Sync {
     /// Lists images, the newest first.
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>>;
 
-    /// Says everything about one image.
-    async fn inspect(&self, name: &str) -> Result<ImageDetail>;
+    /// Says everything about one image; of several platforms that are here, about the one that is asked
+    /// for, or else the one that is shown.
+    async fn inspect(&self, name: &str, platform: Option<&Platform>) -> Result<ImageDetail>;
 
-    /// Says how one image was built, the last step first.
-    async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>>;
+    /// Says how one image was built, the last step first. `platform` is as with [`Engine::inspect`].
+    async fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<HistoryEntry>>;
 
     /// Removes a name, and the image behind it if that was its last one.
     async fn remove(&self, name: &str, options: &RemoveOptions) -> Result<Vec<Removed>>;

@@ -124,12 +124,12 @@ pub struct HistoryEntry {
 }
 
 /// How to remove.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RemoveOptions {
     /// Remove an image although several repositories name it.
     pub force: bool,
-    /// Keep layers that nobody names any more (Docker's `--no-prune`).
-    pub no_prune: bool,
+    /// Only the images of these platforms; the whole name if there are none.
+    pub platforms: Vec<Platform>,
 }
 
 /// One thing that was removed, in Docker's words `Untagged:` and `Deleted:`.

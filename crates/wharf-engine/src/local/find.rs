@@ -3,7 +3,7 @@
 //! The order is Docker's (28.5: GetImage): a full digest is an ID; then a name; then part of an ID.
 //! Beyond Docker, the digest of a manifest or an index finds its image too.
 
-use wharf_core::{Digest, Reference, reference};
+use wharf_core::{Digest, Platform, Reference, reference};
 use wharf_store::{ImageRow, Reading};
 
 use crate::{EngineError, ErrorKind, Result};
@@ -44,6 +44,79 @@ pub(super) fn find(rows: &Reading<'_>, text: &str) -> Result<Found> {
         return Ok(found);
     }
     Err(EngineError::no_such_image(&reference.familiar()))
+}
+
+/// Finds the image that `text` means, for a platform: the one that is shown, or another one of its index
+/// that is here (Docker 28.5: GetImage).
+pub(super) fn find_for(
+    rows: &Reading<'_>,
+    text: &str,
+    platform: Option<&Platform>,
+) -> Result<Found> {
+    let found = find(rows, text)?;
+    let Some(wanted) = platform else {
+        return Ok(found);
+    };
+    let mut here = vec![found.image.clone()];
+    if let Some(target) = target(rows, text, &found)? {
+        for id in rows.find_manifest(&target)? {
+            here.extend(rows.image(&id)?.filter(|image| image.id != found.image.id));
+        }
+    }
+    match best(&here, wanted) {
+        Some(image) => Ok(Found {
+            image: image.clone(),
+            by: found.by,
+        }),
+        None => Err(other_platform(text, &found.image, wanted)),
+    }
+}
+
+/// What the name, or the manifest's digest, points to; nothing for an image's ID.
+fn target(rows: &Reading<'_>, text: &str, found: &Found) -> Result<Option<Digest>> {
+    match &found.by {
+        By::Id => Ok(as_digest(text)),
+        By::Name(name) => match name.digest() {
+            Some(digest) => Ok(Some(digest.clone())),
+            None => Ok(rows.name(name)?.map(|name| name.target)),
+        },
+    }
+}
+
+/// The best image for a platform. One that does not say its variant is for any.
+fn best<'i>(images: &'i [ImageRow], wanted: &Platform) -> Option<&'i ImageRow> {
+    let fits = wanted
+        .runs()
+        .into_iter()
+        .find_map(|platform| images.iter().find(|image| platform.is(&platform_of(image))));
+    fits.or_else(|| {
+        let wanted = wanted.normalized();
+        images.iter().find(|image| {
+            let has = platform_of(image).normalized();
+            image.variant.is_empty()
+                && (&has.os, &has.architecture) == (&wanted.os, &wanted.architecture)
+        })
+    })
+}
+
+/// For which platform an image is.
+pub(super) fn platform_of(image: &ImageRow) -> Platform {
+    Platform::new(&image.os, &image.architecture, &image.variant)
+}
+
+fn other_platform(text: &str, image: &ImageRow, wanted: &Platform) -> EngineError {
+    // Docker shortens a name that is written in full, and no other.
+    let name = match text.parse::<Reference>() {
+        Ok(reference) if reference.to_string() == text => reference.familiar(),
+        _ => text.to_owned(),
+    };
+    let has = platform_of(image);
+    let message = format!(
+        "image with reference {name} was found but its platform ({has}) does not match the specified \
+         platform ({wanted})"
+    );
+    EngineError::new(ErrorKind::NotFound, message)
+        .hint("a pull with --platform fetches the image for another platform, if there is one")
 }
 
 /// The image that a name points to.

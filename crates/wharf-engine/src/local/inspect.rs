@@ -1,9 +1,9 @@
 //! Everything about one image, and how it was built.
 
-use wharf_core::ImageConfig;
+use wharf_core::{ImageConfig, Platform};
 use wharf_store::{ImageRow, Reading, Store};
 
-use super::find::find;
+use super::find::find_for;
 use super::list::{familiar_sorted, summary};
 use crate::{EngineError, ErrorKind, HistoryEntry, ImageDetail, Result};
 
@@ -11,8 +11,12 @@ use crate::{EngineError, ErrorKind, HistoryEntry, ImageDetail, Result};
 const REPAIR: &str = "`wharf store check --repair` sets aside what is damaged; then pull it again";
 
 /// Says everything about the image that `name` means.
-pub(super) fn inspect(store: &Store, name: &str) -> Result<ImageDetail> {
-    let (image, tags, digests) = store.read(|rows| named(rows, name))?;
+pub(super) fn inspect(
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<ImageDetail> {
+    let (image, tags, digests) = store.read(|rows| named(rows, name, platform))?;
     let config = read_config(store, &image)?;
     let manifest = image.manifest.clone();
     let last_tagged = image.last_tagged;
@@ -26,8 +30,12 @@ pub(super) fn inspect(store: &Store, name: &str) -> Result<ImageDetail> {
 }
 
 /// Says how the image was built, the last step first.
-pub(super) fn history(store: &Store, name: &str) -> Result<Vec<HistoryEntry>> {
-    let (image, tags, _) = store.read(|rows| named(rows, name))?;
+pub(super) fn history(
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<Vec<HistoryEntry>> {
+    let (image, tags, _) = store.read(|rows| named(rows, name, platform))?;
     let config = read_config(store, &image)?;
     let layers = store.read(|rows| Ok::<_, EngineError>(rows.layers(&image.id)?))?;
     let mut sizes = layers.iter().map(|layer| layer.size);
@@ -58,8 +66,12 @@ pub(super) fn history(store: &Store, name: &str) -> Result<Vec<HistoryEntry>> {
     Ok(entries)
 }
 
-fn named(rows: &Reading<'_>, name: &str) -> Result<(ImageRow, Vec<String>, Vec<String>)> {
-    let image = find(rows, name)?.image;
+fn named(
+    rows: &Reading<'_>,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<(ImageRow, Vec<String>, Vec<String>)> {
+    let image = find_for(rows, name, platform)?.image;
     let names = rows.names_of(&image.id)?;
     let digests = rows.repo_digests_of(&image.id)?;
     let tags = familiar_sorted(names.iter().map(|name| &name.reference));

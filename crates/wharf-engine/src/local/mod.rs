@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use wharf_core::{Descriptor, Digest, Manifest, Reference, Watch};
+use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, Watch};
 use wharf_registry::Registry;
 use wharf_store::Store;
 
@@ -133,12 +133,12 @@ impl Engine for LocalEngine {
             .read(|rows| list::list(rows, query, Timestamp::now(), zone))
     }
 
-    async fn inspect(&self, name: &str) -> Result<ImageDetail> {
-        inspect::inspect(&self.store, name)
+    async fn inspect(&self, name: &str, platform: Option<&Platform>) -> Result<ImageDetail> {
+        inspect::inspect(&self.store, name, platform)
     }
 
-    async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>> {
-        inspect::history(&self.store, name)
+    async fn history(&self, name: &str, platform: Option<&Platform>) -> Result<Vec<HistoryEntry>> {
+        inspect::history(&self.store, name, platform)
     }
 
     async fn remove(&self, name: &str, options: &RemoveOptions) -> Result<Vec<Removed>> {

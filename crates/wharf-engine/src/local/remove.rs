@@ -3,10 +3,10 @@
 //! A name goes first. With the last tag of a repository go the repository's digests of that image.
 //! What nobody names any more goes too: the image, and the layers that no other image has.
 
-use wharf_core::{Digest, Reference};
+use wharf_core::{Digest, Platform, Reference};
 use wharf_store::Writing;
 
-use super::find::{By, find};
+use super::find::{By, find, find_for};
 use crate::{EngineError, ErrorKind, RemoveOptions, Removed, Result};
 
 /// Removes what `text` means, in the words that Docker prints.
@@ -15,17 +15,72 @@ pub(super) fn remove(
     text: &str,
     options: &RemoveOptions,
 ) -> Result<Vec<Removed>> {
+    let mut removed = Vec::new();
+    if options.platforms.is_empty() {
+        remove_all(rows, text, options, &mut removed)?;
+    }
+    for platform in &options.platforms {
+        remove_platform(rows, text, platform, options, &mut removed)?;
+    }
+    Ok(removed)
+}
+
+/// Removes one platform. The names that showed it show another one that is here, and go with the last one.
+fn remove_platform(
+    rows: &mut Writing<'_>,
+    text: &str,
+    platform: &Platform,
+    options: &RemoveOptions,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    let found = find_for(rows, text, Some(platform))?;
+    let id = &found.image.id;
+    let target = match &found.by {
+        By::Name(name) if name.digest().is_some() => name.digest().cloned(),
+        By::Name(name) => rows.name(name)?.map(|name| name.target),
+        By::Id => None,
+    };
+    let left = match &target {
+        Some(target) => rows.find_manifest(target)?,
+        None => Vec::new(),
+    };
+    let next = left.iter().find(|other| *other != id);
+    let (Some(target), Some(next)) = (&target, next) else {
+        return remove_all(rows, text, options, removed);
+    };
+    for name in rows.names_of(id)? {
+        if name.target == *target {
+            rows.set_name(&name.reference, target, Some(next))?;
+        }
+    }
+    for reference in rows.repo_digests_of(id)? {
+        if reference.digest() == Some(target) {
+            rows.remove_repo_digest(&reference, id)?;
+        }
+    }
+    if references(rows, id)?.is_empty() {
+        delete(rows, id, removed)?;
+    }
+    Ok(())
+}
+
+/// Removes what `text` means, with every platform that only it names.
+fn remove_all(
+    rows: &mut Writing<'_>,
+    text: &str,
+    options: &RemoveOptions,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
     let found = find(rows, text)?;
     let id = found.image.id.clone();
-    let mut removed = Vec::new();
     match found.by {
         By::Name(name) => {
-            let target = untag(rows, &name, &id, &mut removed)?;
+            let target = untag(rows, &name, &id, removed)?;
             if let Some(target) = target {
-                drop_siblings(rows, &target, &id, &mut removed)?;
+                drop_siblings(rows, &target, &id, removed)?;
             }
             if !references(rows, &id)?.is_empty() {
-                return Ok(removed);
+                return Ok(());
             }
         }
         By::Id => {
@@ -42,12 +97,11 @@ pub(super) fn remove(
                 .hint("-f removes the image with all its names; or remove the names one by one"));
             }
             for reference in all {
-                drop_reference(rows, &reference, &id, &mut removed)?;
+                drop_reference(rows, &reference, &id, removed)?;
             }
         }
     }
-    delete(rows, &id, &mut removed)?;
-    Ok(removed)
+    delete(rows, &id, removed)
 }
 
 /// Removes one name of an image, and the repository's digests of it if that was its last tag there.

@@ -58,7 +58,7 @@ async fn finds_an_image_by_everything_that_names_it() {
         short_manifest,
     ] {
         assert_eq!(
-            bench.engine.inspect(text).await.unwrap().summary.id,
+            bench.engine.inspect(text, None).await.unwrap().summary.id,
             *id,
             "{text}"
         );
@@ -72,7 +72,7 @@ async fn finds_an_image_by_everything_that_names_it() {
         ),
     ] {
         assert_eq!(
-            bench.engine.inspect(text).await.unwrap_err().message,
+            bench.engine.inspect(text, None).await.unwrap_err().message,
             message
         );
     }
@@ -98,7 +98,13 @@ async fn a_name_is_moved_by_tagging_again() {
         .await
         .unwrap();
 
-    let id = bench.engine.inspect("app:latest").await.unwrap().summary.id;
+    let id = bench
+        .engine
+        .inspect("app:latest", None)
+        .await
+        .unwrap()
+        .summary
+        .id;
     assert_eq!(id, two.config.digest);
     assert_eq!(bench.listing().await.len(), 2);
 }
@@ -165,7 +171,13 @@ async fn a_further_name_keeps_every_platform() {
             .all(|one| matches!(one, Removed::Untagged(_))),
         "{removed:?}"
     );
-    let id = bench.engine.inspect("copy:1").await.unwrap().summary.id;
+    let id = bench
+        .engine
+        .inspect("copy:1", None)
+        .await
+        .unwrap()
+        .summary
+        .id;
     assert_eq!(id, amd.image);
     bench
         .engine
@@ -290,7 +302,7 @@ async fn an_id_with_names_in_two_repositories_needs_force() {
 
     let force = RemoveOptions {
         force: true,
-        no_prune: false,
+        platforms: Vec::new(),
     };
     bench.engine.remove(id, &force).await.unwrap();
     assert!(bench.listing().await.is_empty());
@@ -327,7 +339,11 @@ async fn prunes_what_has_no_name_and_says_what_came_free() {
 async fn says_how_an_image_was_built() {
     let image = samples::small();
     let (bench, registry) = bench_with(&[("app:1", &image)]).await;
-    let history = bench.engine.history(&registry.name("app:1")).await.unwrap();
+    let history = bench
+        .engine
+        .history(&registry.name("app:1"), None)
+        .await
+        .unwrap();
     let size: u64 = history.iter().map(|step| step.size).sum();
     assert_eq!(size, image.size);
     assert_eq!(history[0].id.as_ref(), Some(&image.config.digest));

@@ -19,7 +19,7 @@ async fn pulls_an_image_and_names_it() {
     assert!(pulled.newer);
     assert_eq!(pulled.digest, image.manifest.digest);
     assert_eq!(pulled.image, image.config.digest);
-    let detail = bench.engine.inspect(&name.to_string()).await.unwrap();
+    let detail = bench.engine.inspect(&name.to_string(), None).await.unwrap();
     assert_eq!(detail.summary.size, image.size);
     let with_digest = name.with_digest(image.manifest.digest.clone()).familiar();
     assert_eq!(detail.summary.repo_digests, [with_digest]);
@@ -114,11 +114,11 @@ async fn another_platform_joins_and_replaces_nothing() {
 
     assert_eq!(arm.digest, index.index.digest);
     assert_eq!(s390x.digest, index.index.digest);
-    let shown = bench.engine.inspect(&name.to_string()).await.unwrap();
+    let shown = bench.engine.inspect(&name.to_string(), None).await.unwrap();
     assert_eq!(shown.summary.id, s390x.image);
     let with_digest = name.with_digest(index.index.digest.clone()).familiar();
     for image in [&arm.image, &s390x.image] {
-        let detail = bench.engine.inspect(image.as_str()).await.unwrap();
+        let detail = bench.engine.inspect(image.as_str(), None).await.unwrap();
         assert_eq!(
             detail.summary.repo_digests,
             std::slice::from_ref(&with_digest)
@@ -318,7 +318,7 @@ async fn sizes_are_the_blobs_until_somebody_reads_the_layers() {
         bench.pull(&name).await.unwrap();
         bench
             .engine
-            .inspect(&name.to_string())
+            .inspect(&name.to_string(), None)
             .await
             .unwrap()
             .summary

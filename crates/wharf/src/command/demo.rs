@@ -193,7 +193,7 @@ impl Stage<'_> {
 
     async fn id(&self, name: &str) -> Result<Digest> {
         let engine = LocalEngine::open(&self.store(), self.context.settings()?)?;
-        Ok(engine.inspect(name).await?.summary.id)
+        Ok(engine.inspect(name, None).await?.summary.id)
     }
 
     /// What lies in the store, as the file system has it.

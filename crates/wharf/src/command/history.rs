@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use wharf_core::human;
 use wharf_engine::{Engine as _, HistoryEntry};
 
+use super::save::platform;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::print::template::Record;
@@ -50,6 +51,9 @@ pub(crate) struct Arguments {
     /// Print commands and IDs in full
     #[arg(long)]
     no_trunc: bool,
+    /// Show how the image of this platform was built: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
     /// Print IDs only
     #[arg(short, long)]
     quiet: bool,
@@ -60,8 +64,9 @@ pub(crate) struct Arguments {
 /// Runs it.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.images, 1)?;
+    let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
-    let steps = runtime::light(engine.history(&arguments.images[0]))??;
+    let steps = runtime::light(engine.history(&arguments.images[0], platform.as_ref()))??;
     let given = arguments
         .format
         .as_deref()

@@ -1,6 +1,8 @@
 //! `wharf inspect`, `wharf image inspect`: says everything about images, as JSON or by a template.
 
 use clap::Args;
+use wharf_core::Platform;
+use wharf_core::platform::PlatformError;
 use wharf_engine::{Engine as _, ErrorKind, LocalEngine};
 
 use crate::context::Context;
@@ -35,6 +37,9 @@ pub(crate) struct Arguments {
     /// Print by a Go template, or as "json" in one line
     #[arg(short, long, value_name = "string")]
     format: Option<String>,
+    /// Say everything about the image of this platform: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
     /// The images.
     names: Vec<String>,
 }
@@ -59,8 +64,18 @@ pub(crate) struct AnyArguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_least(&arguments.names, 1)?;
     let format = Format::parse(arguments.format.as_deref())?;
+    let platform = arguments
+        .platform
+        .as_deref()
+        .filter(|text| !text.is_empty());
+    let platform: Option<Platform> = platform
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: PlatformError| Failure::error(error.to_string()))?;
     let engine = context.engine()?;
-    inspect(&format, &arguments.names, |name| find(&engine, name))
+    inspect(&format, &arguments.names, |name| {
+        find(&engine, name, platform.as_ref())
+    })
 }
 
 /// Runs `wharf inspect`.
@@ -81,8 +96,8 @@ pub(crate) fn run_any(context: &Context, arguments: &AnyArguments) -> Result<()>
     }
     let engine = context.engine()?;
     inspect(&format, &arguments.names, |name| match kind {
-        Some("image") => find(&engine, name),
-        None => find(&engine, name).map_err(|error| any_kind(error, name)),
+        Some("image") => find(&engine, name, None),
+        None => find(&engine, name, None).map_err(|error| any_kind(error, name)),
         Some(_) => Err(no_such_object(name)),
     })
 }
@@ -105,8 +120,8 @@ fn no_such_object(name: &str) -> Failure {
     Failure::error(format!("Error: No such object: {name}"))
 }
 
-fn find(engine: &LocalEngine, name: &str) -> Result<Document> {
-    let detail = runtime::light(engine.inspect(name))??;
+fn find(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<Document> {
+    let detail = runtime::light(engine.inspect(name, platform))??;
     Document::of(&detail)
 }
 

@@ -1,6 +1,7 @@
 //! `wharf rmi`, `wharf image rm`: removes names, and the images behind them with their last one.
 
 use clap::Args;
+use wharf_core::platform::PlatformError;
 use wharf_engine::{Engine as _, ErrorKind, RemoveOptions, Removed};
 
 use crate::context::Context;
@@ -14,9 +15,12 @@ pub(crate) struct Arguments {
     /// Remove an image although several repositories name it
     #[arg(short, long)]
     force: bool,
-    /// Keep layers that no image has any more
+    /// Taken for Docker's sake: images have no untagged parents here
     #[arg(long)]
     no_prune: bool,
+    /// Remove only the image of this platform: "linux/arm64"
+    #[arg(long, value_name = "strings", value_delimiter = ',')]
+    platform: Vec<String>,
     /// The images.
     images: Vec<String>,
 }
@@ -24,11 +28,13 @@ pub(crate) struct Arguments {
 /// Runs it. Each image is removed on its own: what cannot be removed does not keep the others.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_least(&arguments.images, 1)?;
-    let engine = context.engine()?;
+    let given = arguments.platform.iter().filter(|text| !text.is_empty());
+    let platforms = given.map(|text| text.parse()).collect::<Result<_, _>>();
     let options = RemoveOptions {
         force: arguments.force,
-        no_prune: arguments.no_prune,
+        platforms: platforms.map_err(|error: PlatformError| Failure::error(error.to_string()))?,
     };
+    let engine = context.engine()?;
     let mut errors = Vec::new();
     for name in &arguments.images {
         match runtime::light(engine.remove(name, &options))? {

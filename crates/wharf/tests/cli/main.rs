@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
+//! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
 //! | `manifests` | lists of manifests |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
@@ -19,6 +20,7 @@ mod archives;
 mod images;
 mod importing;
 mod manifests;
+mod platforms;
 mod pulling;
 mod pushing;
 mod serving;

@@ -60,7 +60,7 @@ Options:
     );
     let history = wharf().ok(["help", "history"]);
     assert!(
-        history.contains("-H, --human           Print sizes"),
+        history.contains("-H, --human             Print sizes"),
         "{history}"
     );
     assert!(history.contains("for people (default true)"), "{history}");

@@ -1,0 +1,115 @@
+//! One of several platforms of an image that are here.
+
+use wharf_testkit::images::samples;
+use wharf_testkit::{TestRegistry, Wharf};
+
+use super::wharf;
+
+/// An index of which two platforms are here; the name shows the second.
+fn two_platforms() -> (Wharf, TestRegistry, String) {
+    let (wharf, registry) = (wharf(), TestRegistry::start());
+    let index = samples::platforms(&["linux/amd64", "linux/arm64", "linux/s390x"]);
+    registry.push("team/multi:1", &index);
+    let name = registry.name("team/multi:1");
+    for platform in ["linux/arm64", "linux/amd64"] {
+        wharf.ok(["pull", "-q", "--platform", platform, &name]);
+    }
+    (wharf, registry, name)
+}
+
+/// The ID of a platform's image.
+fn id(wharf: &Wharf, name: &str, platform: &str) -> String {
+    let words = [
+        "image",
+        "inspect",
+        "-f",
+        "{{.Id}}",
+        "--platform",
+        platform,
+        name,
+    ];
+    wharf.ok(words).trim().to_owned()
+}
+
+#[test]
+fn a_name_s_other_platforms_are_inspected_too() {
+    let (wharf, _registry, name) = two_platforms();
+    let (arm, amd) = (
+        id(&wharf, &name, "linux/arm64"),
+        id(&wharf, &name, "linux/amd64"),
+    );
+    assert_ne!(arm, amd);
+    assert_eq!(
+        wharf
+            .ok(["image", "inspect", "-f", "{{.Id}}", &name])
+            .trim(),
+        amd
+    );
+    for (platform, id) in [("linux/arm64", &arm), ("linux/amd64", &amd)] {
+        let words = ["history", "-q", "--no-trunc", "--platform", platform, &name];
+        assert_eq!(wharf.ok(words).lines().next().unwrap(), id);
+    }
+    // By the index's digest, and by the ID.
+    let digest = wharf.ok(["image", "inspect", "-f", "{{index .RepoDigests 0}}", &name]);
+    assert_eq!(id(&wharf, digest.trim(), "linux/arm64"), arm);
+    assert_eq!(id(&wharf, &arm, "linux/arm64"), arm);
+}
+
+#[test]
+fn a_platform_that_is_not_here_is_told_in_docker_s_words() {
+    let (wharf, _registry, name) = two_platforms();
+    let expected = format!(
+        "Error: image with reference {name} was found but its platform (linux/amd64) does not match the \
+         specified platform (linux/s390x)\n"
+    );
+    for words in [["image", "inspect"], ["image", "history"], ["image", "rm"]] {
+        let output = wharf.run([&words[..], &["--platform", "linux/s390x", &name]].concat());
+        assert_eq!(output.code, Some(1), "{words:?}");
+        assert!(output.stderr.starts_with(&expected), "{}", output.stderr);
+    }
+    let output = wharf.run(["rmi", "--platform", "a/b/c/d", &name]);
+    assert!(
+        output
+            .stderr
+            .starts_with("Error: \"a/b/c/d\" is not a platform")
+    );
+    let output = wharf.run(["history", "--platform", "a/b/c/d", &name]);
+    assert!(output.stderr.starts_with("Error: invalid platform: "));
+    assert_eq!(wharf.ok(["images", "-aq"]).lines().count(), 2);
+}
+
+#[test]
+fn one_platform_is_removed_and_the_name_shows_another() {
+    let (wharf, _registry, name) = two_platforms();
+    let (arm, amd) = (
+        id(&wharf, &name, "linux/arm64"),
+        id(&wharf, &name, "linux/amd64"),
+    );
+    let removed = wharf.ok(["rmi", "--platform", "linux/amd64", &name]);
+    assert!(
+        removed.starts_with(&format!("Deleted: {amd}\n")),
+        "{removed}"
+    );
+    assert!(!removed.contains("Untagged: "), "{removed}");
+    let left = wharf.ok([
+        "images",
+        "--no-trunc",
+        "--format",
+        "{{.Repository}}:{{.Tag}} {{.ID}}",
+    ]);
+    assert_eq!(left, format!("{name} {arm}\n"));
+    wharf.ok(["store", "check"]);
+    // It comes back, and both go with the name.
+    wharf.ok(["pull", "-q", "--platform", "linux/amd64", &name]);
+    assert_eq!(wharf.ok(["images", "-aq"]).lines().count(), 2);
+    let removed = wharf.ok(["rmi", "--platform=linux/arm64,linux/amd64", &name]);
+    for word in [
+        format!("Deleted: {arm}"),
+        format!("Deleted: {amd}"),
+        format!("Untagged: {name}"),
+    ] {
+        assert!(removed.contains(&word), "{removed}");
+    }
+    assert_eq!(wharf.ok(["images", "-aq"]), "");
+    assert!(wharf.ok(["store", "check"]).starts_with("0 blobs"));
+}
