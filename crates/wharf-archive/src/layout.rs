@@ -74,6 +74,11 @@ impl Layout {
         persist(file, &self.folder.join(name))
     }
 
+    /// Is there a blob of this digest and size?
+    pub fn holds(&self, what: &Descriptor) -> bool {
+        self.has(what)
+    }
+
     fn path(&self, digest: &Digest) -> PathBuf {
         let algorithm = digest.algorithm().as_str();
         self.folder.join("blobs").join(algorithm).join(digest.hex())

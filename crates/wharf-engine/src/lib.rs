@@ -18,9 +18,10 @@ pub use filter::Filters;
 pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
-    Compression, DiskUsage, HistoryEntry, ImageDetail, ImageSummary, ImageUsage, ImportInput,
-    ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, LoadedName, PruneOptions, Pruned,
-    PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions,
+    Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, ImageDetail, ImageSummary,
+    ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, LoadedName,
+    Location, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest,
+    RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
@@ -56,6 +57,15 @@ pub trait Engine: Send + Sync {
         options: &PushOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Vec<Pushed>>;
+
+    /// Copies an image from place to place, without the store: bytes and digests stay as they are.
+    async fn copy(
+        &self,
+        from: &Location,
+        to: &Location,
+        options: &CopyOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Copied>;
 
     /// Fetches a manifest from its registry, and an image's config with it. Nothing is stored.
     async fn remote_manifest(

@@ -1,6 +1,7 @@
 //! What goes into the use cases, and what comes out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -56,6 +57,45 @@ pub struct Pushed {
     pub digest: Digest,
     /// How many bytes that manifest has.
     pub size: u64,
+}
+
+/// Where an image is copied from, or to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A registry's name.
+    Registry(Reference),
+    /// An OCI layout in a folder.
+    Layout {
+        /// The folder.
+        folder: PathBuf,
+        /// Which of the images in it.
+        name: Option<String>,
+    },
+    /// An archive: what is written is an OCI layout and a docker-archive at once.
+    Archive {
+        /// The file.
+        file: PathBuf,
+        /// Which of the images in it.
+        name: Option<String>,
+    },
+}
+
+/// How to copy from place to place.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    /// Only the image of this platform; everything if `None`.
+    pub platform: Option<Platform>,
+    /// Signatures and the like, too.
+    pub referrers: bool,
+}
+
+/// What was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The digest of what the name points to.
+    pub digest: Digest,
+    /// How many manifests about it were copied with it.
+    pub referrers: usize,
 }
 
 /// A manifest that a registry has.

@@ -5,7 +5,7 @@
 //! | [`settings`] | what the client must be told: plain data |
 //! | [`error`] | what can go wrong, of which kind it is, what to do about it |
 //! | [`source`], [`sink`] | one repository, as a source of content, and as a place for it |
-//! | `manifests`, `blobs` (and `range`), `tags` | what is asked for: a manifest, a blob's bytes until the last, tags |
+//! | `manifests`, `blobs` (and `range`), `tags`, `referrers` | what is asked for: a manifest, a blob's bytes until the last, tags, signatures |
 //! | `uploads`, `payload` | what is sent: a blob until its last byte is there; a request's body |
 //! | `client` | one request: the places in turn, with authorization |
 //! | `place`, `probe` | where a registry's content can be had, and by which scheme |
@@ -40,6 +40,7 @@ mod place;
 mod probe;
 mod range;
 mod redact;
+mod referrers;
 mod retry;
 mod tags;
 mod tls;
@@ -52,6 +53,7 @@ use wharf_core::{Descriptor, Event, Manifest, Reference, Watch};
 
 use crate::client::Client;
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
+pub use crate::referrers::{Referrers, referrers_tag};
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
 pub use crate::sink::{Elsewhere, RegistrySink};
 pub use crate::source::RegistrySource;
@@ -108,6 +110,16 @@ impl Registry {
     /// Lists the tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, RegistryError> {
         self.client.tags(repository, &Logged).await
+    }
+
+    /// Lists what is about a manifest: signatures and the like. Mirrors are not asked.
+    pub async fn referrers(
+        &self,
+        repository: &Reference,
+        subject: &wharf_core::Digest,
+        watch: &dyn Watch,
+    ) -> Result<Referrers, RegistryError> {
+        self.client.referrers(repository, subject, watch).await
     }
 
     /// A repository, to put content into. `watch` hears of the pauses between attempts, and

@@ -101,7 +101,7 @@ impl Client {
 }
 
 /// The next page's address. It may only be the same registry's: it's asked with credentials.
-fn next_page(
+pub(crate) fn next_page(
     incoming: &Incoming,
     root: &Url,
     current: Option<&Url>,

@@ -169,6 +169,7 @@ impl Sink for ArchiveSink {
                 source: Box::new(error),
             };
             let manifest = Manifest::parse(&what.media_type, raw).map_err(document)?;
+            let is_image = matches!(manifest.kind, Kind::Image(_));
             let mut state = self.state.lock().await;
             if let Kind::Image(parts) | Kind::Artifact(parts) = manifest.kind {
                 let children = std::iter::once(&parts.config).chain(&parts.layers);
@@ -178,7 +179,10 @@ impl Sink for ArchiveSink {
                         return Err(ContentError::Missing { what, place });
                     }
                 }
-                state.images.insert(what.digest.clone(), parts);
+                // manifest.json is about images: a signature is in index.json alone.
+                if is_image {
+                    state.images.insert(what.digest.clone(), parts);
+                }
             }
         }
         self.write(what, source.as_ref(), watch.as_ref()).await

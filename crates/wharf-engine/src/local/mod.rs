@@ -15,6 +15,7 @@ mod remote;
 mod remove;
 mod save;
 mod tag;
+mod transfer;
 mod translate;
 mod usage;
 
@@ -28,9 +29,10 @@ use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
-    DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput, ImportOptions,
-    ListQuery, LoadInput, LoadOptions, Loaded, PruneOptions, Pruned, PullOptions, Pulled,
-    PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, Result, SaveOptions, Settings,
+    Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput,
+    ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location, PruneOptions, Pruned,
+    PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, Result,
+    SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -97,6 +99,23 @@ impl Engine for LocalEngine {
             watch,
         )
         .await
+    }
+
+    async fn copy(
+        &self,
+        from: &Location,
+        to: &Location,
+        options: &CopyOptions,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Copied> {
+        let transfer = transfer::Transfer {
+            store: &self.store,
+            registry: self.registry(),
+            settings: &self.settings,
+            options,
+            watch,
+        };
+        transfer.run(from, to).await
     }
 
     async fn remote_manifest(

@@ -3,6 +3,7 @@
 //! A command's file holds its arguments, as clap reads them, and `run`. The same arguments and `run`
 //! serve `wharf images` and `wharf image ls`.
 
+mod copy;
 mod demo;
 mod history;
 mod images;
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     /// Load images from a tar archive or standard input
     #[command(override_usage = "[OPTIONS]")]
     Load(load::Arguments),
+    /// Copy an image from registry to registry, or to and from a file or folder
+    #[command(override_usage = "[OPTIONS] SOURCE DESTINATION")]
+    Copy(copy::Arguments),
     /// Manage manifests and lists of manifests in registries
     #[command(override_usage = "COMMAND")]
     Manifest {
@@ -160,6 +164,7 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Import(arguments)) => import::run(context, &arguments),
         Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
         Some(Command::Load(arguments)) => load::run(context, &arguments),
+        Some(Command::Copy(arguments)) => copy::run(context, &arguments),
         Some(Command::Manifest { command }) => {
             command.map_or(Ok(()), |c| manifest::run(context, &c))
         }

@@ -92,6 +92,15 @@ impl Shown {
         Self(Progress::new(style, held))
     }
 
+    /// Starts on something that is sent.
+    pub(crate) fn sending(style: Style) -> Self {
+        let progress = Progress::new(style, String::new());
+        let mut state = progress.state();
+        state.layers = state.layers.anew(Way::Push);
+        drop(state);
+        Self(progress)
+    }
+
     /// What takes the pull's events.
     pub(crate) fn watch(&self) -> Arc<dyn Watch> {
         Arc::clone(&self.0) as _

@@ -1,0 +1,108 @@
+//! What is about an image: signatures, bills of materials, attestations that stand beside it.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use wharf_core::copy::{Options, copy};
+use wharf_core::event::Unwatched;
+use wharf_core::manifest::Kind;
+use wharf_core::media_type::OCI_INDEX;
+use wharf_core::{Descriptor, Digest, Manifest};
+use wharf_registry::referrers_tag;
+
+use super::places::{From, To};
+use super::{Transfer, read};
+use crate::local::translate;
+use crate::{EngineError, ErrorKind, Result};
+
+/// Bounds how many are copied with one image: a registry may list them without end.
+const REFERRERS_MAX: usize = 1000;
+
+/// The document that an index's list is.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    schema_version: u32,
+    media_type: &'static str,
+    manifests: &'a [Descriptor],
+}
+
+impl Transfer<'_> {
+    /// Copies what is about `root`, about the images that it lists, and about that in turn.
+    pub(super) async fn copy_referrers(
+        &self,
+        from: &From,
+        to: &To,
+        root: &Manifest,
+        how: &Options,
+    ) -> Result<Vec<Manifest>> {
+        // Only registries answer what refers to what.
+        let Some(repository) = &from.repository else {
+            return Ok(Vec::new());
+        };
+        let mut subjects = VecDeque::from([root.descriptor.digest.clone()]);
+        if let Kind::Index(index) = &root.kind {
+            subjects.extend(index.manifests.iter().map(|child| child.digest.clone()));
+        }
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        while let Some(subject) = subjects.pop_front() {
+            let watch = self.watch.as_ref();
+            let found = self.registry.referrers(repository, &subject, watch).await?;
+            let new: Vec<Descriptor> = found
+                .manifests
+                .into_iter()
+                .filter(|what| seen.insert(what.digest.clone()))
+                .collect();
+            for what in &new {
+                if all.len() >= REFERRERS_MAX {
+                    let message =
+                        format!("more than {REFERRERS_MAX} manifests are about the image");
+                    return Err(EngineError::new(ErrorKind::Invalid, message)
+                        .hint("--no-referrers copies the image without them"));
+                }
+                let plain =
+                    Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size);
+                let content = from.content();
+                let sink = to.sink();
+                copy(Arc::clone(&content), sink, &plain, how, Arc::new(Unwatched))
+                    .await
+                    .map_err(translate::copy)?;
+                all.push(read(content.as_ref(), &plain).await?);
+                subjects.push_back(what.digest.clone());
+            }
+            self.list(to, &subject, &new).await?;
+        }
+        Ok(all)
+    }
+
+    /// Keeps the list for a registry that keeps none by itself.
+    async fn list(&self, to: &To, subject: &Digest, new: &[Descriptor]) -> Result<()> {
+        let To::Registry { sink, name } = to else {
+            return Ok(());
+        };
+        if new.is_empty() {
+            return Ok(());
+        }
+        let watch = self.watch.as_ref();
+        let known = self.registry.referrers(name, subject, watch).await?;
+        if known.kept {
+            return Ok(());
+        }
+        let mut manifests = known.manifests;
+        for what in new {
+            if !manifests.iter().any(|known| known.digest == what.digest) {
+                manifests.push(what.clone());
+            }
+        }
+        let list = List {
+            schema_version: 2,
+            media_type: OCI_INDEX,
+            manifests: &manifests,
+        };
+        let internal = |error: String| EngineError::new(ErrorKind::Internal, error);
+        let raw = serde_json::to_vec(&list).map_err(|error| internal(error.to_string()))?;
+        let index =
+            Manifest::parse(OCI_INDEX, raw.into()).map_err(|error| internal(error.to_string()))?;
+        Ok(sink.tag(&index, &referrers_tag(subject)).await?)
+    }
+}
