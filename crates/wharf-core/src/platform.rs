@@ -91,13 +91,15 @@ pub struct Platform {
     pub os_features: Vec<String>,
 }
 
-/// Why a text is not a platform.
+/// Why a text is not a platform, in Docker's words (containerd's `platforms.Parse`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a platform: {reason}")]
-pub struct PlatformError {
-    text: String,
-    reason: &'static str,
-}
+#[error("{0}: invalid argument")]
+pub struct PlatformError(String);
+
+/// What a part of a platform may be, as Docker says it.
+const PART: &str = "^[A-Za-z0-9_.-]+$";
+/// The same of the first part, a system with or without its version.
+const SYSTEM: &str = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.-]*)\))?$";
 
 impl Platform {
     /// A platform from Go's words.
@@ -272,38 +274,58 @@ impl FromStr for Platform {
 
     /// Reads `os[(version)][/architecture[/variant]]`, or an architecture alone.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let error = |reason| PlatformError {
-            text: text.into(),
-            reason,
-        };
-        let word = |p: &str| {
-            !p.is_empty()
-                && p.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-        };
+        let error = |reason: String| Err(PlatformError(reason));
+        if text.contains('*') {
+            return error(format!("{text:?}: wildcards not yet supported"));
+        }
         let mut parts: Vec<&str> = text.split('/').collect();
-        let mut version = "";
-        if let Some((os, rest)) = parts[0].split_once('(') {
-            version = rest.strip_suffix(')').filter(|v| v.is_empty() || word(v)).ok_or_else(|| {
-                error("the system's version in parentheses is not one: expected windows(10.0.17763)")
-            })?;
-            parts[0] = os;
+        let Some((os, version)) = system(parts[0]) else {
+            let part = parts[0];
+            return error(format!(
+                "{part:?} is an invalid OS component of {text:?}: OSAndVersion specifier component \
+                 must match {SYSTEM:?}"
+            ));
+        };
+        if let Some(part) = parts[1..].iter().find(|part| !is_word(part)) {
+            return error(format!(
+                "{part:?} is an invalid component of {text:?}: platform specifier component must \
+                 match {PART:?}"
+            ));
         }
-        if !parts.iter().all(|p| word(p)) || parts[0].contains('.') {
-            return Err(error("expected os/architecture/variant"));
-        }
+        parts[0] = os;
         let platform = match parts[..] {
-            [one] => Self::from_word(one)
-                .ok_or_else(|| error("neither a system nor an architecture that is known"))?,
+            [one] => match Self::from_word(one) {
+                Some(platform) => platform,
+                None => {
+                    return error(format!(
+                        "{text:?}: unknown operating system or architecture"
+                    ));
+                }
+            },
             [os, architecture] => Self::new(os, architecture, ""),
             [os, architecture, variant] => Self::new(os, architecture, variant),
-            _ => return Err(error("expected os/architecture/variant")),
+            _ => return error(format!("{text:?}: cannot parse platform specifier")),
         };
         Ok(Self {
             os_version: version.into(),
             ..platform
         })
     }
+}
+
+fn is_word(part: &str) -> bool {
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    !part.is_empty() && part.bytes().all(known)
+}
+
+/// A system and its version, `windows(10.0.17763)`.
+fn system(part: &str) -> Option<(&str, &str)> {
+    let (os, version) = match part.split_once('(') {
+        Some((os, rest)) => (os, rest.strip_suffix(')')?),
+        None => (part, ""),
+    };
+    let fits = is_word(os) && !os.contains('.') && (version.is_empty() || is_word(version));
+    fits.then_some((os, version))
 }
 
 impl Platform {

@@ -228,7 +228,11 @@ impl<'i> Flags<'i> {
             };
             let name = flag.trim_start_matches('-');
             if !known.contains(&name) {
-                return mistake(format!("unknown flag: {flag}"));
+                let meant = match nearest(name, known) {
+                    Some(meant) => format!(" (did you mean {meant}?)"),
+                    None => String::new(),
+                };
+                return mistake(format!("unknown flag: {flag}{meant}"));
             }
             if all.iter().any(|(other, _)| *other == name) {
                 return mistake(format!("duplicate flag specified: {flag}"));
@@ -282,6 +286,29 @@ impl<'i> Flags<'i> {
         }
         Ok(number.into())
     }
+}
+
+/// What was meant, if it is at most two letters off.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    const DISTANCE_MAX: usize = 2;
+    let near = known.iter().map(|other| (distance(name, other), *other));
+    near.filter(|(letters, _)| *letters <= DISTANCE_MAX)
+        .min_by_key(|(letters, _)| *letters)
+        .map(|(_, other)| other)
+}
+
+/// How many letters make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let change = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.chars().count()]
 }
 
 /// What has been applied so far.

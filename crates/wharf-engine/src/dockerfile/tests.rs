@@ -132,6 +132,10 @@ fn lines_go_on_behind_an_escape_and_comments_count_for_nothing() {
 
 /// An instruction, and what is said of it.
 const MISTAKES: &[(&str, &str)] = &[
+    (
+        "HEALTHCHECK --interva=1s CMD x",
+        "unknown flag: --interva (did you mean interval?)",
+    ),
     ("", "file with no instructions"),
     ("NOSUCH 1", "NOSUCH is not a valid change command"),
     ("RUN true", "RUN is not a valid change command"),

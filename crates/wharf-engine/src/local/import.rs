@@ -149,7 +149,10 @@ fn failed(error: ArchiveError) -> EngineError {
     };
     match error.downcast::<LayerError>() {
         Ok(error) => no_archive(&error),
-        Err(error) => EngineError::new(ErrorKind::Invalid, error.to_string()),
+        Err(error) => {
+            let message = format!("the archive cannot be read: {error}");
+            EngineError::new(ErrorKind::Invalid, message)
+        }
     }
 }
 

@@ -167,6 +167,9 @@ pub(super) fn boolean(filters: &Filters, name: &str) -> Result<Option<bool>> {
         (_, true, false) => Ok(Some(true)),
         (_, false, true) => Ok(Some(false)),
         (values, ..) => {
+            // Docker leaves their order to chance.
+            let mut values = values.to_vec();
+            values.sort_unstable();
             let message = format!("invalid filter '{name}=[{}]'", values.join(" "));
             Err(EngineError::new(ErrorKind::Invalid, message).hint("it takes true or false"))
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use clap::Args;
+use wharf_core::platform::PlatformError;
 use wharf_core::reference::ReferenceError;
 use wharf_core::{Event, Platform, Reference};
 use wharf_engine::{Engine as _, ImportInput, ImportOptions};
@@ -70,6 +71,9 @@ fn open(source: &str) -> Result<ImportInput> {
         return Ok(ImportInput::Url(source.to_owned()));
     }
     let file = File::open(source).map_err(|error| cannot_open(source, &error))?;
+    if file.metadata().is_ok_and(|about| about.is_dir()) {
+        return Err(Failure::error(format!("read {source}: is a directory")));
+    }
     Ok(ImportInput::Stream(Box::new(file)))
 }
 
@@ -95,8 +99,11 @@ fn reference(name: &str) -> Result<Reference> {
 
 /// `--platform`, or what the environment says.
 fn platform(context: &Context, given: Option<&str>) -> Result<Option<Platform>> {
-    let text = given
-        .map(str::to_owned)
-        .or_else(|| context.environment.platform());
-    super::save::platform(text.as_deref())
+    let given = given.map(str::to_owned);
+    given
+        .or_else(|| context.environment.platform())
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|error: PlatformError| Failure::error(error.to_string()))
 }

@@ -214,8 +214,14 @@ fn all_of(mut errors: Vec<Failure>) -> Result<()> {
             other => return Err(other),
         }
     }
+    let told = lines
+        .into_iter()
+        .map(|line| match line.strip_prefix("Error") {
+            Some(_) => line,
+            None => format!("Error: {line}"),
+        });
     Err(Failure::Other {
-        message: lines.join("\n"),
+        message: told.collect::<Vec<_>>().join("\n"),
         hint: None,
         code: ERROR,
     })

@@ -56,7 +56,9 @@ fn long_duration(text: &str) -> std::result::Result<SignedDuration, String> {
 /// Runs it.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.rest, 0)?;
-    let filters = filters(context, &arguments.filter, arguments.all)?;
+    let mut filters = filters(context, &arguments.filter);
+    // As Docker says -a: who says otherwise besides is told so.
+    filters.add("dangling", if arguments.all { "false" } else { "true" });
     if !arguments.force && !arguments.dry_run {
         let question = format!("WARNING! This will remove {}\n", what(arguments));
         if !confirmed(&question)? {
@@ -100,7 +102,7 @@ fn what(arguments: &Arguments) -> String {
 
 /// The command line's filters, and those of Docker's `config.json` that do not contradict them (Docker 28.5:
 /// `PruneFilters`).
-pub(super) fn filters(context: &Context, given: &[(String, String)], all: bool) -> Result<Filters> {
+pub(super) fn filters(context: &Context, given: &[(String, String)]) -> Filters {
     let mut filters = Filters::default();
     for (name, value) in given.iter().filter(|(name, _)| !name.is_empty()) {
         filters.add(name, value);
@@ -118,15 +120,7 @@ pub(super) fn filters(context: &Context, given: &[(String, String)], all: bool) 
             filters.add(name, value);
         }
     }
-    // -a says the same as this filter, so they may not say different things.
-    let says = |words: [&str; 2]| {
-        let dangling = filters.get("dangling");
-        dangling.iter().any(|value| words.contains(&value.as_str()))
-    };
-    if (all && says(["1", "true"])) || (!all && says(["0", "false"])) {
-        return Err(Failure::error("invalid filter 'dangling=[false true]'"));
-    }
-    Ok(filters)
+    filters
 }
 
 /// Asks before anything goes.

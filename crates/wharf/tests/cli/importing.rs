@@ -214,6 +214,11 @@ fn mistakes_in_an_import_are_told_in_docker_s_words() {
             ],
             "Error: cannot import digest reference\n",
         ),
+        (&["."], "Error: read .: is a directory\n"),
+        (
+            &["--platform", "nosuch", &archive],
+            "Error: \"nosuch\": unknown operating system or architecture: invalid argument\n",
+        ),
         (
             &["--platform", "windows/amd64", &archive],
             "Error: operating system is not supported\n",

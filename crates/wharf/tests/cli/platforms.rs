@@ -71,11 +71,26 @@ fn a_platform_that_is_not_here_is_told_in_docker_s_words() {
     assert!(
         output
             .stderr
-            .starts_with("Error: \"a/b/c/d\" is not a platform")
+            .starts_with("Error: \"a/b/c/d\": cannot parse platform specifier: invalid argument\n")
     );
     let output = wharf.run(["history", "--platform", "a/b/c/d", &name]);
     assert!(output.stderr.starts_with("Error: invalid platform: "));
     assert_eq!(wharf.ok(["images", "-aq"]).lines().count(), 2);
+    // Each of several errors is told as one.
+    let words = [
+        "image",
+        "inspect",
+        "--platform",
+        "linux/s390x",
+        &name,
+        "nope",
+    ];
+    let output = wharf.run(words);
+    assert!(
+        output
+            .stderr
+            .ends_with("(linux/s390x)\nError: No such image: nope:latest\n")
+    );
 }
 
 #[test]

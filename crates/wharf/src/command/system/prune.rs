@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         let message = "ERROR: The \"until\" filter is not supported with \"--volumes\"";
         return Err(Failure::error(message));
     }
-    let filters = filters(context, &arguments.filter, arguments.all)?;
+    let filters = filters(context, &arguments.filter);
     if let Some(name) = filters.names().find(|name| !FILTERS.contains(name)) {
         let message = format!("invalid filter '{name}'");
         let hint = format!("the filters here are: {}", FILTERS.join(", "));
