@@ -6,6 +6,10 @@ need() { command -v "$1" >/dev/null || packages+=("$2"); }
 need docker-registry docker-registry
 need skopeo skopeo
 need umoci umoci
+need zsh zsh
+need fish fish
+need man man-db
+need groff groff-base
 need bzip2 bzip2
 need xz xz-utils
 need zstd zstd

@@ -97,15 +97,7 @@ fn commands(text: &mut String, command: &Command, top: bool) {
 
 /// The options, sorted by name, their texts in one column.
 fn options(command: &Command, width: usize) -> String {
-    let mut shown: Vec<&Arg> = command
-        .get_arguments()
-        .filter(|arg| !arg.is_positional() && !arg.is_hide_set())
-        .collect();
-    shown.sort_by_key(|arg| arg.get_long());
-    let lines: Vec<(String, String)> = shown
-        .iter()
-        .map(|arg| (names(arg), described(arg)))
-        .collect();
+    let lines = option_lines(command);
     let column = lines
         .iter()
         .map(|(names, _)| names.len())
@@ -120,6 +112,19 @@ fn options(command: &Command, width: usize) -> String {
             text.push_str(&format!("{names}{:gap$}{wrapped}\n", ""));
             text
         })
+}
+
+/// The options, sorted by name: how each is written, and what it is for.
+pub(super) fn option_lines(command: &Command) -> Vec<(String, String)> {
+    let mut shown: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| !arg.is_positional() && !arg.is_hide_set())
+        .collect();
+    shown.sort_by_key(|arg| arg.get_long());
+    shown
+        .iter()
+        .map(|arg| (names(arg), described(arg)))
+        .collect()
 }
 
 /// `  -f, --filter filter`.

@@ -61,6 +61,23 @@ pub(crate) enum Asked {
     Nothing(String),
 }
 
+/// Everything that the command line can say.
+pub(crate) fn root(program: Program) -> clap::Command {
+    let mut root = pflag::adapt(Cli::command(), program);
+    root.build();
+    root
+}
+
+/// How the command at `path` is written.
+pub(crate) fn usage_line(root: &clap::Command, path: &[&str]) -> String {
+    Usage::of(root, path).line().to_owned()
+}
+
+/// A command's options: how each is written, and what it is for.
+pub(crate) fn option_lines(command: &clap::Command) -> Vec<(String, String)> {
+    help::option_lines(command)
+}
+
 /// Reads the command line.
 pub(crate) fn read(program: Program, arguments: Vec<OsString>) -> Result<Asked> {
     let mut root = pflag::adapt(Cli::command(), program);

@@ -3,6 +3,7 @@
 //! A command's file holds its arguments, as clap reads them, and `run`. The same arguments and `run`
 //! serve `wharf images` and `wharf image ls`.
 
+mod completion;
 mod copy;
 mod demo;
 mod history;
@@ -10,6 +11,7 @@ mod images;
 mod import;
 mod inspect;
 mod load;
+mod man;
 mod manifest;
 mod prune;
 mod pull;
@@ -72,6 +74,15 @@ pub(crate) enum Command {
     /// Load images from a tar archive or standard input
     #[command(override_usage = "[OPTIONS]")]
     Load(load::Arguments),
+    /// Print what makes a shell complete commands, flags and images' names
+    #[command(override_usage = "bash|fish|zsh")]
+    Completion(completion::Arguments),
+    /// Find what may stand at the cursor
+    #[command(name = "__complete", hide = true, override_usage = "[WORD...]")]
+    Complete(completion::CompleteArguments),
+    /// Write the manual: a page for each command
+    #[command(override_usage = "FOLDER")]
+    Man(man::Arguments),
     /// Copy an image from registry to registry, or to and from a file or folder
     #[command(override_usage = "[OPTIONS] SOURCE DESTINATION")]
     Copy(copy::Arguments),
@@ -164,6 +175,9 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Import(arguments)) => import::run(context, &arguments),
         Some(Command::Inspect(arguments)) => inspect::run_any(context, &arguments),
         Some(Command::Load(arguments)) => load::run(context, &arguments),
+        Some(Command::Completion(arguments)) => completion::run(context, &arguments),
+        Some(Command::Complete(arguments)) => completion::complete(context, &arguments),
+        Some(Command::Man(arguments)) => man::run(context, &arguments),
         Some(Command::Copy(arguments)) => copy::run(context, &arguments),
         Some(Command::Manifest { command }) => {
             command.map_or(Ok(()), |c| manifest::run(context, &c))

@@ -7,6 +7,7 @@
 //! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
 //! | `manifests` | lists of manifests |
+//! | `completing` | what a tab finds, and the manual |
 //! | `copying` | from place to place, without the store |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod archives;
+mod completing;
 mod copying;
 mod images;
 mod importing;

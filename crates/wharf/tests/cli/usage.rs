@@ -74,7 +74,7 @@ fn without_a_command_the_commands_are_listed_on_standard_error() {
         "Usage:  wharf [OPTIONS] COMMAND\n",
         "\nCommon Commands:\n  images ",
         "\nManagement Commands:\n  image ",
-        "\nCommands:\n  copy ",
+        "\nCommands:\n  completion ",
         "\nGlobal Options:\n",
     ] {
         assert!(
