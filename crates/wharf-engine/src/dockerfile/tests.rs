@@ -235,3 +235,14 @@ fn deep_nesting_and_long_patterns_end_in_an_error() {
     let (first, second) = (format!("ENV A={long}"), format!("ENV B=${{A//{long}b/x}}"));
     assert!(config(&[&first, &second]).unwrap_err().contains("too long"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_written_nothing_panics(
+        name in "(?i)(cmd|entrypoint|env|label|expose|healthcheck|onbuild|stopsignal|user|volume|workdir|x)",
+        rest in "([ \t\\\\\"'$={}\\[\\],:/#%*?+-]|[a-c0-9é`\r\n]|--interval=|CMD |ONBUILD ){0,40}",
+    ) {
+        // An error is as good an answer as a config; only a panic is none.
+        drop(config(&["ENV a=abc b=", &format!("{name} {rest}")]));
+    }
+}

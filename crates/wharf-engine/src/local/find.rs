@@ -46,29 +46,29 @@ pub(super) fn find(rows: &Reading<'_>, text: &str) -> Result<Found> {
     Err(EngineError::no_such_image(&reference.familiar()))
 }
 
+/// The image of a platform, and through which index it was found.
+pub(super) struct FoundPlatform {
+    /// The image.
+    pub(super) image: ImageRow,
+    /// What the name or the digest points to; `None` if it was found by its ID.
+    pub(super) target: Option<Digest>,
+}
+
 /// Finds the image that `text` means, for a platform: the one that is shown, or another one of its index
 /// that is here (Docker 28.5: GetImage).
-pub(super) fn find_for(
-    rows: &Reading<'_>,
-    text: &str,
-    platform: Option<&Platform>,
-) -> Result<Found> {
+pub(super) fn find_for(rows: &Reading<'_>, text: &str, wanted: &Platform) -> Result<FoundPlatform> {
     let found = find(rows, text)?;
-    let Some(wanted) = platform else {
-        return Ok(found);
-    };
-    let mut here = vec![found.image.clone()];
-    if let Some(target) = target(rows, text, &found)? {
-        for id in rows.find_manifest(&target)? {
-            here.extend(rows.image(&id)?.filter(|image| image.id != found.image.id));
-        }
+    let target = target(rows, text, &found)?;
+    let mut here = vec![found.image];
+    if let Some(target) = &target {
+        here.extend(rows.images_below(target)?);
     }
     match best(&here, wanted) {
-        Some(image) => Ok(Found {
+        Some(image) => Ok(FoundPlatform {
             image: image.clone(),
-            by: found.by,
+            target,
         }),
-        None => Err(other_platform(text, &found.image, wanted)),
+        None => Err(other_platform(text, &here[0], wanted)),
     }
 }
 

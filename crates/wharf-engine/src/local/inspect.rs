@@ -1,9 +1,9 @@
 //! Everything about one image, and how it was built.
 
-use wharf_core::{ImageConfig, Platform};
-use wharf_store::{ImageRow, Reading, Store};
+use wharf_core::{ImageConfig, Platform, Reference};
+use wharf_store::{ImageRow, Name, Reading, Store};
 
-use super::find::find_for;
+use super::find::{FoundPlatform, find, find_for};
 use super::list::{familiar_sorted, summary};
 use crate::{EngineError, ErrorKind, HistoryEntry, ImageDetail, Result};
 
@@ -71,11 +71,38 @@ fn named(
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<(ImageRow, Vec<String>, Vec<String>)> {
-    let image = find_for(rows, name, platform)?.image;
-    let names = rows.names_of(&image.id)?;
-    let digests = rows.repo_digests_of(&image.id)?;
-    let tags = familiar_sorted(names.iter().map(|name| &name.reference));
-    Ok((image, tags, familiar_sorted(digests.iter())))
+    let Some(platform) = platform else {
+        let image = find(rows, name)?.image;
+        let names = rows.names_of(&image.id)?;
+        let digests = rows.repo_digests_of(&image.id)?;
+        return Ok(with_names(image, &names, &digests));
+    };
+    let FoundPlatform { image, target } = find_for(rows, name, platform)?;
+    let mut names = rows.names_of(&image.id)?;
+    let mut digests = rows.repo_digests_of(&image.id)?;
+    if let Some(target) = &target {
+        // The names of its index are its own, whichever platform they show.
+        for name in rows.names_to(target)? {
+            let shown = name.image.iter();
+            for digest in shown.map(|id| rows.repo_digests_of(id)) {
+                digests.extend(digest?.into_iter().filter(|d| d.digest() == Some(target)));
+            }
+            names.push(name);
+        }
+    }
+    Ok(with_names(image, &names, &digests))
+}
+
+fn with_names(
+    image: ImageRow,
+    names: &[Name],
+    digests: &[Reference],
+) -> (ImageRow, Vec<String>, Vec<String>) {
+    let mut tags = familiar_sorted(names.iter().map(|name| &name.reference));
+    let mut digests = familiar_sorted(digests.iter());
+    tags.dedup();
+    digests.dedup();
+    (image, tags, digests)
 }
 
 fn read_config(store: &Store, image: &ImageRow) -> Result<ImageConfig> {

@@ -33,24 +33,19 @@ fn remove_platform(
     options: &RemoveOptions,
     removed: &mut Vec<Removed>,
 ) -> Result<()> {
-    let found = find_for(rows, text, Some(platform))?;
+    let found = find_for(rows, text, platform)?;
     let id = &found.image.id;
-    let target = match &found.by {
-        By::Name(name) if name.digest().is_some() => name.digest().cloned(),
-        By::Name(name) => rows.name(name)?.map(|name| name.target),
-        By::Id => None,
-    };
-    let left = match &target {
-        Some(target) => rows.find_manifest(target)?,
+    let left = match &found.target {
+        Some(target) => rows.images_below(target)?,
         None => Vec::new(),
     };
-    let next = left.iter().find(|other| *other != id);
-    let (Some(target), Some(next)) = (&target, next) else {
+    let next = left.iter().find(|other| other.id != *id);
+    let (Some(target), Some(next)) = (&found.target, next) else {
         return remove_all(rows, text, options, removed);
     };
     for name in rows.names_of(id)? {
         if name.target == *target {
-            rows.set_name(&name.reference, target, Some(next))?;
+            rows.set_name(&name.reference, target, Some(&next.id))?;
         }
     }
     for reference in rows.repo_digests_of(id)? {

@@ -155,6 +155,28 @@ impl Reading<'_> {
         Ok(found.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The images that a manifest's or an index's digest leads to, in the index's order, whether they are
+    /// kept on their own or only for the index's sake.
+    pub fn images_below(&self, digest: &Digest) -> Result<Vec<ImageRow>> {
+        let mut statement = self.rows.prepare_cached(
+            "WITH RECURSIVE reached (id, position) AS ( \
+               SELECT b.id, 0 FROM blobs b JOIN manifests m ON m.id = b.id WHERE b.digest = ?1 \
+               UNION SELECT e.child, e.position FROM reached r \
+               JOIN manifests p ON p.id = r.id AND p.kind = 0 \
+               JOIN edges e ON e.parent = r.id JOIN manifests m ON m.id = e.child) \
+             SELECT b.digest FROM reached r JOIN manifests m ON m.id = r.id AND m.complete \
+             JOIN blobs b ON b.id = m.image GROUP BY b.id ORDER BY min(r.position)",
+        )?;
+        let found = statement.query_map([digest.as_str()], |row| parsed(row, 0))?;
+        let ids = found.collect::<rusqlite::Result<Vec<Digest>>>()?;
+        let images = ids.iter().map(|id| self.image(id));
+        Ok(images
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
     /// An image's layers, the base first.
     pub fn layers(&self, image: &Digest) -> Result<Vec<LayerRow>> {
         let sql = format!(

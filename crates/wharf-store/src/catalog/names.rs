@@ -34,6 +34,17 @@ impl Reading<'_> {
         Ok(names.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// The names that point to this manifest or index, sorted by repository and tag.
+    pub fn names_to(&self, target: &Digest) -> Result<Vec<Name>> {
+        let sql = format!(
+            "{NAME} WHERE n.target = (SELECT id FROM blobs WHERE digest = ?1) \
+             ORDER BY n.repository, n.tag"
+        );
+        let mut statement = self.rows.prepare_cached(&sql)?;
+        let names = statement.query_map([target.as_str()], read_name)?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Does any name point to this manifest or index?
     pub fn is_named(&self, target: &Digest) -> Result<bool> {
         let mut statement = self.rows.prepare_cached(

@@ -56,6 +56,29 @@ fn a_name_s_other_platforms_are_inspected_too() {
 }
 
 #[test]
+fn the_platforms_of_an_archive_are_found_by_their_name() {
+    let (here, _registry, name) = two_platforms();
+    let archive = here.folder().join("multi.tar").display().to_string();
+    here.ok(["save", "-o", &archive, &name]);
+    let there = wharf();
+    there.ok(["load", "-i", &archive]);
+    let arm = id(&there, &name, "linux/arm64");
+    assert_eq!(arm, id(&here, &name, "linux/arm64"));
+    let words = ["image", "inspect", "--platform", "linux/arm64", "-f"];
+    let tags = there.ok([&words[..], &["{{json .RepoTags}}", &name]].concat());
+    assert_eq!(tags, format!("[\"{name}\"]\n"));
+    let removed = there.ok(["rmi", "--platform", "linux/arm64", &name]);
+    assert!(
+        removed.starts_with(&format!("Deleted: {arm}\n")),
+        "{removed}"
+    );
+    let output = there.run([&words[..], &["{{.Id}}", &name]].concat());
+    assert_eq!(output.code, Some(1));
+    assert_eq!(there.ok(["images", "-q"]).lines().count(), 1);
+    there.ok(["store", "check"]);
+}
+
+#[test]
 fn a_platform_that_is_not_here_is_told_in_docker_s_words() {
     let (wharf, _registry, name) = two_platforms();
     let expected = format!(
