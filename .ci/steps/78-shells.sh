@@ -20,7 +20,7 @@ zsh -n "$SCRATCH/completion/_wharf"
 # zsh completes only at a terminal; what it would show is asked from the function's own call.
 found=$(zsh -fc "
   compdef() { :; }
-  _describe() { print -l -- \"\${(P@)3}\"; }
+  _describe() { print -rl -- \"\${(P@)3}\"; }
   _files() { :; }
   source $SCRATCH/completion/_wharf
   words=(wharf rmi app:o) CURRENT=3

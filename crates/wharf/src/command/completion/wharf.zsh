@@ -11,8 +11,12 @@ _wharf() {
       candidates+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
     fi
   done
-  (( $#candidates )) && _describe -V 'wharf' candidates
-  [[ -n $files ]] && _files
+  if (( $#candidates )); then
+    _describe -V 'wharf' candidates
+  fi
+  if [[ -n $files ]]; then
+    _files
+  fi
 }
 
 if [[ ${funcstack[1]} == _wharf ]]; then
