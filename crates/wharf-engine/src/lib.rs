@@ -19,9 +19,9 @@ pub use local::LocalEngine;
 pub use settings::{Settings, Verify};
 pub use types::{
     Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, ImageDetail, ImageSummary,
-    ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, LoadedName,
-    Location, PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest,
-    RemoveOptions, Removed, SaveOptions,
+    ImageTree, ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded,
+    LoadedName, Location, PlatformBranch, PruneOptions, Pruned, PullOptions, Pulled, PushOptions,
+    Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions,
 };
 
 use std::sync::Arc;
@@ -138,4 +138,7 @@ pub trait Engine: Send + Sync {
 
     /// Says how much space images take.
     async fn disk_usage(&self) -> Result<DiskUsage>;
+
+    /// Lists what names point to, the newest first, with all its platforms.
+    async fn image_tree(&self, query: &ListQuery) -> Result<Vec<ImageTree>>;
 }

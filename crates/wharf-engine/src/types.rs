@@ -285,3 +285,29 @@ pub struct ImageUsage {
     /// How much of its size other images have too, in bytes.
     pub shared: u64,
 }
+
+/// What some names point to, with its platforms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTree {
+    /// The image that they show.
+    pub id: Digest,
+    /// The names, with tags, as Docker shows them.
+    pub names: Vec<String>,
+    /// Its platforms, in the index's order, those that are not here among them; one if there is no index.
+    pub platforms: Vec<PlatformBranch>,
+}
+
+/// One platform of what a name points to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformBranch {
+    /// Which.
+    pub platform: Platform,
+    /// The image's ID; the manifest's digest if it isn't here.
+    pub id: Digest,
+    /// Is it here?
+    pub here: bool,
+    /// The files in its layers, unpacked, in bytes.
+    pub size: u64,
+    /// Manifest, config and layers as they are stored, in bytes.
+    pub content: u64,
+}

@@ -17,6 +17,7 @@ mod save;
 mod tag;
 mod transfer;
 mod translate;
+mod tree;
 mod usage;
 
 use std::path::Path;
@@ -29,10 +30,10 @@ use wharf_registry::Registry;
 use wharf_store::Store;
 
 use crate::{
-    Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImportInput,
-    ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location, PruneOptions, Pruned,
-    PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed, Result,
-    SaveOptions, Settings,
+    Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImageTree,
+    ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location, PruneOptions,
+    Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed,
+    Result, SaveOptions, Settings,
 };
 
 /// The engine that works on a folder of this machine.
@@ -201,5 +202,9 @@ impl Engine for LocalEngine {
 
     async fn disk_usage(&self) -> Result<DiskUsage> {
         self.store.read(usage::usage)
+    }
+
+    async fn image_tree(&self, query: &ListQuery) -> Result<Vec<ImageTree>> {
+        tree::tree(&self.store, query, &self.settings.zone)
     }
 }

@@ -11,6 +11,7 @@ use crate::print::{listing, print};
 use crate::runtime;
 
 pub(super) mod rows;
+mod tree;
 
 use rows::{HEADERS, Row, Rows};
 
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// Print IDs only
     #[arg(short, long)]
     quiet: bool,
+    /// Show the platforms of each image as a tree (EXPERIMENTAL)
+    #[arg(long)]
+    tree: bool,
     /// Which names to show: a pattern.
     names: Vec<String>,
 }
@@ -62,6 +66,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let name = arguments.names.first().filter(|name| !name.is_empty());
     if let Some(name) = name {
         filters.add("reference", name);
+    }
+    if arguments.tree {
+        return show_tree(context, arguments, filters);
     }
     let engine = context.engine()?;
     let query = ListQuery {
@@ -79,6 +86,31 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// `--tree`, with none of the flags that Docker does not have there either.
+fn show_tree(context: &Context, arguments: &Arguments, filters: Filters) -> Result<()> {
+    let format = arguments
+        .format
+        .as_ref()
+        .is_some_and(|text| !text.is_empty());
+    let flags = [
+        (arguments.quiet, "--quiet"),
+        (arguments.no_trunc, "--no-trunc"),
+        (arguments.digests, "--show-digest"),
+        (format, "--format"),
+    ];
+    if let Some((_, flag)) = flags.iter().find(|(given, _)| *given) {
+        let message = format!("{flag} is not yet supported with --tree");
+        return Err(Failure::error(message));
+    }
+    let engine = context.engine()?;
+    let query = ListQuery {
+        all: arguments.all,
+        filters,
+    };
+    let images = runtime::light(engine.image_tree(&query))??;
+    print(&tree::draw(context, &images))
 }
 
 /// The list, as it was asked for.

@@ -56,6 +56,39 @@ fn a_name_s_other_platforms_are_inspected_too() {
 }
 
 #[test]
+fn a_tree_shows_which_platforms_of_an_image_are_here() {
+    let (wharf, _registry, name) = two_platforms();
+    wharf.ok(["tag", &name, "m:2"]);
+    let tree = wharf.ok(["images", "--tree"]);
+    let lines: Vec<&str> = tree.lines().collect();
+    assert_eq!(lines[4], name);
+    let (amd, arm) = (
+        id(&wharf, &name, "linux/amd64"),
+        id(&wharf, &name, "linux/arm64"),
+    );
+    let short = |id: &str| id["sha256:".len()..][..12].to_owned();
+    for (line, begins, id) in [
+        (5, "m:2 ", Some(short(&amd))),
+        (6, "├─ linux/amd64 ", Some(short(&amd))),
+        (7, "├─ linux/arm64", Some(short(&arm))),
+        (8, "└─ linux/s390x ", None),
+    ] {
+        assert!(lines[line].starts_with(begins), "{tree}");
+        assert!(id.is_none_or(|id| lines[line].contains(&id)), "{tree}");
+        assert_eq!(lines[line].contains(" 0B "), line == 8, "{tree}");
+    }
+    assert_eq!(lines.len(), 10, "{tree}");
+    assert_eq!(wharf.ok(["images", "--tree", "nosuch"]).lines().count(), 4);
+    wharf.ok(["import", "/dev/null"]);
+    assert_eq!(wharf.ok(["images", "--tree"]), tree);
+    let all = wharf.ok(["images", "--tree", "-a"]);
+    assert_eq!(all.matches("<untagged>").count(), 1, "{all}");
+    let output = wharf.run(["images", "--tree", "-q"]);
+    let expected = "Error: --quiet is not yet supported with --tree\n";
+    assert_eq!((output.stderr.as_str(), output.code), (expected, Some(1)));
+}
+
+#[test]
 fn the_platforms_of_an_archive_are_found_by_their_name() {
     let (here, _registry, name) = two_platforms();
     let archive = here.folder().join("multi.tar").display().to_string();

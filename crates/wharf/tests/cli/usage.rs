@@ -56,6 +56,8 @@ Options:
                         \"json\", or a Go template
       --no-trunc        Print IDs and digests in full
   -q, --quiet           Print IDs only
+      --tree            Show the platforms of each image as a tree
+                        (EXPERIMENTAL)
 "
     );
     let history = wharf().ok(["help", "history"]);
