@@ -29,6 +29,15 @@ fn file(wharf: &Wharf, name: &str, bytes: &[u8]) -> String {
 
 /// A web server that answers once. Answers with its address.
 fn serve(status: &'static str, body: Vec<u8>) -> String {
+    answer(status, body.len(), body)
+}
+
+/// The same, but it promises more than it sends.
+fn serve_part(length: usize, body: Vec<u8>) -> String {
+    answer("200 OK", length, body)
+}
+
+fn answer(status: &'static str, length: usize, body: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -39,7 +48,6 @@ fn serve(status: &'static str, body: Vec<u8>) -> String {
             connection.read_exact(&mut byte).unwrap();
             request.push(byte[0]);
         }
-        let length = body.len();
         let head =
             format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         connection.write_all(head.as_bytes()).unwrap();
@@ -240,4 +248,17 @@ fn the_environment_names_an_import_s_platform() {
     wharf.ok(["import", "--platform", "linux/arm/v6", &archive, "mine:2"]);
     let platform = shown(&wharf, "mine:2", "{{.Architecture}}{{.Variant}}");
     assert_eq!(platform, "armv6");
+}
+
+#[test]
+fn a_download_that_breaks_off_leaves_nothing() {
+    let wharf = wharf();
+    let whole = tar(&[7; 5000]);
+    let address = serve_part(whole.len(), whole[..2000].to_vec());
+    let output = wharf.run(["import", &address, "mine:1"]);
+    assert_eq!(output.code, Some(1));
+    assert!(output.stderr.starts_with("Error: "), "{}", output.stderr);
+    assert!(!output.stderr.contains("tar header"), "{}", output.stderr);
+    assert_eq!(wharf.ok(["images", "-aq"]), "");
+    assert!(wharf.ok(["store", "check"]).starts_with("0 blobs"));
 }

@@ -1,9 +1,15 @@
 //! How much space images take, and getting it back. Docker's recorded scenarios test more of it.
 
-use wharf_testkit::images::Image;
-use wharf_testkit::{TestRegistry, Wharf};
+use std::time::{Duration, Instant};
+
+use wharf_core::Digest;
+use wharf_testkit::images::{Image, Layer};
+use wharf_testkit::{Fault, On, TestRegistry, Wharf, When};
 
 use super::{registry, wharf};
+
+/// How long a test waits for what must happen at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn without_images_nothing_takes_space() {
@@ -342,4 +348,41 @@ fn docker_s_config_has_filters_of_every_prune_and_the_format_of_images() {
         output.stderr
     );
     assert_eq!(output.code, Some(0));
+}
+
+#[test]
+fn a_prune_leaves_what_a_pull_in_progress_needs() {
+    let (wharf, registry) = (wharf(), TestRegistry::start());
+    let shared = Layer::random(1, 1000);
+    let old = Image::builder().layer(shared.clone()).build();
+    let new = Image::builder().layer(shared).layer(Layer::random(2, 1000));
+    let new = new.build();
+    registry.push("team/app:1", &old);
+    registry.push("team/app:2", &new);
+    wharf.ok(["pull", "-q", &registry.name("team/app:1")]);
+    let blob = |digest: &Digest| {
+        let hex = digest.hex();
+        wharf.root().join("blobs/sha256").join(&hex[..2]).join(hex)
+    };
+    let (shared, own) = (&new.layers[0].digest, &new.layers[1].digest);
+
+    registry.fault(On::digest(own), When::Times(1), Fault::Stall(1));
+    let mut pull = wharf.spawn(["pull", "-q", &registry.name("team/app:2")]);
+    let asked = |digest: &Digest| {
+        let requests = registry.requests();
+        let blobs = requests.iter().filter_map(|request| request.blob());
+        blobs.filter(|blob| blob == digest).count()
+    };
+    let start = Instant::now();
+    while asked(own) == 0 {
+        assert!(start.elapsed() < PATIENCE, "the layer was never asked for");
+        std::thread::yield_now();
+    }
+    let pruned = wharf.ok(["image", "prune", "-af"]);
+    assert!(pruned.contains(&format!("deleted: {}\n", old.config.digest)));
+    assert!(blob(shared).exists() && !blob(&old.config.digest).exists());
+    pull.kill().unwrap();
+    wharf.ok(["pull", "-q", &registry.name("team/app:2")]);
+    assert_eq!(asked(shared), 1, "it was here all the time");
+    wharf.ok(["store", "check"]);
 }
