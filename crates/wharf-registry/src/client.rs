@@ -46,7 +46,7 @@ pub(crate) struct Client {
     pub(crate) settings: Arc<Settings>,
     pub(crate) http: Http,
     pub(crate) manifests: Cache,
-    auth: Auth,
+    pub(crate) auth: Auth,
     places: Mutex<BTreeMap<String, Vec<Arc<Place>>>>,
     /// By repository: which place answered for its manifest.
     preferred: Mutex<HashMap<String, Arc<Place>>>,

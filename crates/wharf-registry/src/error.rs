@@ -63,6 +63,16 @@ pub enum RegistryError {
         /// What the registry said.
         answer: String,
     },
+    /// It does not take a login. Docker's words.
+    #[error("login attempt to {url} failed with status: {status}")]
+    LoginRefused {
+        /// `https://registry.corp/v2/`.
+        url: String,
+        /// `401 Unauthorized`.
+        status: reqwest::StatusCode,
+        /// What the registry said.
+        answer: String,
+    },
     /// It says no (403, or a token for too little). Docker's words.
     #[error(
         "pull access denied for {name}, repository does not exist or may require 'docker login': \
@@ -281,6 +291,8 @@ impl RegistryError {
         match self {
             Self::NotFound { .. } => Kind::NotFound,
             Self::NoCredentials { .. } | Self::Unauthorized { .. } => Kind::Unauthorized,
+            Self::LoginRefused { status, .. } if status.as_u16() == 401 => Kind::Unauthorized,
+            Self::LoginRefused { .. } => Kind::Unavailable,
             Self::Denied { .. } | Self::PushDenied { .. } => Kind::Forbidden,
             Self::RateLimited { .. } => Kind::RateLimited,
             Self::Web { status, .. } => match status.as_u16() {
@@ -317,6 +329,7 @@ impl RegistryError {
                 "the user name, the password or the token is wrong or has expired; log in again \
                  with `docker login {place}`"
             )),
+            Self::LoginRefused { answer, .. } => Some(format!("the registry says: {answer}")),
             Self::Denied { place, .. } => Some(format!(
                 "check the name; if it is right, log in with `docker login {place}`"
             )),

@@ -13,6 +13,7 @@
 //! | `web` | a file of a web server that is no registry |
 //! | `exchange` | one request, its redirects followed, its body bounded |
 //! | `answer`, `connect` | what a refusal, and a connection's failure, mean |
+//! | `login` | are a user name and a password good, and where are they kept |
 //! | `retry` | pauses |
 //! | `http`, `tls` | the only place that builds a client; `certs.d` |
 //! | `redact` | what must not be seen |
@@ -34,6 +35,7 @@ mod connect;
 mod credentials;
 mod exchange;
 mod http;
+mod login;
 mod manifests;
 mod payload;
 mod place;
@@ -53,6 +55,7 @@ use wharf_core::{Descriptor, Event, Manifest, Reference, Watch};
 
 use crate::client::Client;
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
+pub use crate::login::{Kept, Login, Server};
 pub use crate::referrers::{Referrers, referrers_tag};
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
 pub use crate::sink::{Elsewhere, RegistrySink};
@@ -110,6 +113,22 @@ impl Registry {
     /// Lists the tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, RegistryError> {
         self.client.tags(repository, &Logged).await
+    }
+
+    /// The user name and password that are kept for a server.
+    pub async fn kept_login(&self, server: &Server, watch: &dyn Watch) -> Option<Login> {
+        self.client.kept(server, watch).await
+    }
+
+    /// Asks a registry whether it takes a login, and keeps it as Docker does.
+    pub async fn login(&self, server: &Server, login: &Login) -> Result<Kept, RegistryError> {
+        self.client.login(server, login).await
+    }
+
+    /// Forgets what is kept for a server. Fails with the reasons if nothing could be forgotten.
+    pub async fn logout(&self, server: &Server) -> Result<(), Vec<(String, RegistryError)>> {
+        let settings = &self.client.settings.credentials;
+        credentials::keep::erase(settings, &login::keys(server)).await
     }
 
     /// Lists what is about a manifest: signatures and the like. Mirrors are not asked.

@@ -5,7 +5,7 @@
 //! endlessly: what was made for this very request, and is refused, is refused for good.
 
 pub(crate) mod challenge;
-mod token;
+pub(crate) mod token;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,7 @@ const REPOSITORIES_MAX: usize = 1024;
 
 /// Remembers what registries want, and tokens.
 pub(crate) struct Auth {
-    credentials: Credentials,
+    pub(crate) credentials: Credentials,
     /// By the place's address and the repository: what a token must be good for may differ.
     wanted: Mutex<HashMap<(String, String), Wanted>>,
     /// Each behind a lock of its own, so that several downloads ask for one token once.
@@ -253,6 +253,7 @@ impl Auth {
             scopes: &scopes,
             found: found.as_deref(),
             repository: purpose.repository,
+            offline: false,
         };
         let token = token::fetch(http, bearer, &asking).await?;
         let header = token.header.clone();

@@ -34,34 +34,39 @@ const CLIENT_ID: &str = "wharf";
 
 /// A token, and how long it is good for.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub(crate) struct Token {
     /// The whole header: `Bearer …`.
-    pub(super) header: Secret,
+    pub(crate) header: Secret,
     /// From when on it is not used any more.
-    pub(super) stale_at: Instant,
+    pub(crate) stale_at: Instant,
+    /// What stands for the password from now on, if the service gave it.
+    pub(crate) identity: Option<Secret>,
 }
 
 #[derive(Deserialize)]
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
+    refresh_token: Option<String>,
     expires_in: Option<u64>,
     issued_at: Option<jiff::Timestamp>,
 }
 
 /// Who asks for a token, and for what.
-pub(super) struct Asking<'a> {
-    pub(super) place: &'a Place,
+pub(crate) struct Asking<'a> {
+    pub(crate) place: &'a Place,
     /// The address that the registry itself was asked at.
-    pub(super) registry: &'a Url,
-    pub(super) scopes: &'a [String],
-    pub(super) found: Option<&'a Found>,
+    pub(crate) registry: &'a Url,
+    pub(crate) scopes: &'a [String],
+    pub(crate) found: Option<&'a Found>,
     /// The repository, as Docker shows it.
-    pub(super) repository: &'a str,
+    pub(crate) repository: &'a str,
+    /// Shall there be an identity token, too?
+    pub(crate) offline: bool,
 }
 
 /// Asks a token service for a token.
-pub(super) async fn fetch(
+pub(crate) async fn fetch(
     http: &Http,
     bearer: &Bearer,
     asking: &Asking<'_>,
@@ -125,6 +130,10 @@ fn get<'a>(bearer: &Bearer, asking: &Asking<'_>, account: Option<&str>) -> Outgo
         if let Some(service) = &bearer.service {
             query.append_pair("service", service);
         }
+        if asking.offline {
+            query.append_pair("offline_token", "true");
+            query.append_pair("client_id", CLIENT_ID);
+        }
     }
     Outgoing::get(url)
 }
@@ -166,6 +175,7 @@ fn read(body: &[u8], now: jiff::Timestamp) -> Result<Token, &'static str> {
     Ok(Token {
         header: Secret::new(format!("Bearer {token}")),
         stale_at,
+        identity: given(answer.refresh_token).map(Secret::new),
     })
 }
 
@@ -192,7 +202,7 @@ async fn refusal(incoming: &mut Incoming, asking: &Asking<'_>) -> RegistryError 
 }
 
 /// A Basic header.
-pub(super) fn basic(user: &str, password: &Secret) -> Secret {
+pub(crate) fn basic(user: &str, password: &Secret) -> Secret {
     let pair = format!("{user}:{}", password.reveal());
     Secret::new(format!("Basic {}", STANDARD.encode(pair)))
 }

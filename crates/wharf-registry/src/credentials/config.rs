@@ -19,7 +19,7 @@ use super::{Asked, Credential, Trouble};
 use crate::redact::Secret;
 
 /// Bounds the file, in bytes. Real ones have a few KiB.
-const FILE_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Base64 with or without its padding: both are found.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -1,4 +1,5 @@
-//! Credential helpers: `docker-credential-NAME get`, the registry on stdin, JSON on stdout.
+//! Credential helpers: `docker-credential-NAME get`, the registry on stdin, JSON on stdout; `store` and
+//! `erase`, what to keep or to forget on stdin.
 //!
 //! Protocol: github.com/docker/docker-credential-helpers, README. Nothing secret is ever among the
 //! arguments.
@@ -48,7 +49,7 @@ pub(super) async fn get(
     if name.contains(['/', '\\', '\0']) {
         return Err(trouble("it is not a helper's name".to_owned()));
     }
-    let (ok, stdout) = tokio::time::timeout(TIMEOUT, run(&program, registry, path))
+    let (ok, stdout) = tokio::time::timeout(TIMEOUT, run(&program, "get", registry, path))
         .await
         .map_err(|_| trouble(format!("it did not answer within {} s", TIMEOUT.as_secs())))?
         .map_err(|error| trouble(error.to_string()))?;
@@ -70,10 +71,34 @@ pub(super) async fn get(
     Ok(Some(credential(answer.username, answer.secret)))
 }
 
+/// Tells a helper to keep or to forget something.
+pub(super) async fn tell(
+    name: &str,
+    verb: &str,
+    input: &str,
+    path: Option<&OsStr>,
+) -> Result<(), Trouble> {
+    let program = program(name);
+    let trouble = |reason: String| Trouble(format!("{}: {reason}", redact::foreign(&program)));
+    if name.contains(['/', '\\', '\0']) {
+        return Err(trouble("it is not a helper's name".to_owned()));
+    }
+    let (ok, stdout) = tokio::time::timeout(TIMEOUT, run(&program, verb, input, path))
+        .await
+        .map_err(|_| trouble(format!("it did not answer within {} s", TIMEOUT.as_secs())))?
+        .map_err(|error| trouble(error.to_string()))?;
+    let said = String::from_utf8_lossy(&stdout);
+    if ok || (verb == "erase" && said.contains(NOT_FOUND)) {
+        return Ok(());
+    }
+    Err(trouble("it failed".to_owned()))
+}
+
 /// Runs a helper. Says whether it succeeded, and what it wrote.
 async fn run(
     program: &str,
-    registry: &str,
+    verb: &str,
+    input: &str,
     path: Option<&OsStr>,
 ) -> std::io::Result<(bool, Vec<u8>)> {
     let mut command = Command::new(program);
@@ -82,7 +107,7 @@ async fn run(
         command.env("PATH", path);
     }
     let mut child = command
-        .arg("get")
+        .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -90,7 +115,7 @@ async fn run(
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that has read enough may be gone already: its answer counts.
-        let written = stdin.write_all(format!("{registry}\n").as_bytes()).await;
+        let written = stdin.write_all(format!("{input}\n").as_bytes()).await;
         drop(written);
     }
     let mut stdout = Vec::new();

@@ -9,6 +9,7 @@
 
 mod config;
 mod helper;
+pub(crate) mod keep;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,7 +22,7 @@ use crate::redact::Secret;
 use crate::settings::CredentialSettings;
 
 /// What Docker calls Docker Hub in its files, and asks its helpers for.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(crate) const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// What a registry may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ mod images;
 mod import;
 mod inspect;
 mod load;
+mod login;
 mod man;
 mod manifest;
 mod prune;
@@ -80,6 +81,12 @@ pub(crate) enum Command {
     /// Find what may stand at the cursor
     #[command(name = "__complete", hide = true, override_usage = "[WORD...]")]
     Complete(completion::CompleteArguments),
+    /// Log in to a registry
+    #[command(override_usage = "[OPTIONS] [SERVER]")]
+    Login(login::Arguments),
+    /// Log out from a registry
+    #[command(override_usage = "[SERVER]")]
+    Logout(login::LogoutArguments),
     /// Write the manual: a page for each command
     #[command(override_usage = "FOLDER")]
     Man(man::Arguments),
@@ -177,6 +184,8 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Load(arguments)) => load::run(context, &arguments),
         Some(Command::Completion(arguments)) => completion::run(context, &arguments),
         Some(Command::Complete(arguments)) => completion::complete(context, &arguments),
+        Some(Command::Login(arguments)) => login::run(context, &arguments),
+        Some(Command::Logout(arguments)) => login::logout(context, &arguments),
         Some(Command::Man(arguments)) => man::run(context, &arguments),
         Some(Command::Copy(arguments)) => copy::run(context, &arguments),
         Some(Command::Manifest { command }) => {

@@ -6,6 +6,7 @@
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
 //! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
+//! | `logins` | logging in and out |
 //! | `manifests` | lists of manifests |
 //! | `completing` | what a tab finds, and the manual |
 //! | `copying` | from place to place, without the store |
@@ -23,6 +24,7 @@ mod completing;
 mod copying;
 mod images;
 mod importing;
+mod logins;
 mod manifests;
 mod platforms;
 mod pulling;

@@ -16,12 +16,22 @@ use crate::{jq, scenario};
 
 /// Where the recordings' registry is, which is Docker Hub's mirror as well.
 const RECORDED_REGISTRY: &str = "127.0.0.1:5000";
+/// Where the recordings' registry wants a password: user `ops`, password `secret`.
+const RECORDED_PROTECTED: &str = "127.0.0.1:5001";
 /// Where the recordings expect that nobody listens.
 const RECORDED_CLOSED: &str = "127.0.0.1:5999";
 
 /// The address of the one registry for all scenarios, which runs until this process ends.
 static REGISTRY: LazyLock<String> = LazyLock::new(|| {
     let registry = TestRegistry::with_fixtures();
+    let address = registry.host();
+    std::mem::forget(registry);
+    address
+});
+/// A registry that wants a password.
+static PROTECTED: LazyLock<String> = LazyLock::new(|| {
+    let auth = wharf_testkit::Auth::basic("ops", "secret");
+    let registry = TestRegistry::builder().four_digit_port().auth(auth).start();
     let address = registry.host();
     std::mem::forget(registry);
     address
@@ -61,6 +71,7 @@ impl World {
     pub(crate) fn run(&self, command: &str) -> Vec<String> {
         let command = command
             .replace(RECORDED_REGISTRY, &REGISTRY)
+            .replace(RECORDED_PROTECTED, &PROTECTED)
             .replace(RECORDED_CLOSED, &CLOSED.address());
         let (stdout, stderr, status) = match jq::split(&command) {
             // As in a pipe of the shell, the status of what stands in front is lost.
@@ -119,6 +130,7 @@ impl World {
 
 fn as_recorded(text: &str) -> String {
     text.replace(REGISTRY.as_str(), RECORDED_REGISTRY)
+        .replace(PROTECTED.as_str(), RECORDED_PROTECTED)
         .replace(&CLOSED.address(), RECORDED_CLOSED)
 }
 
