@@ -4,57 +4,41 @@
 use std::collections::HashMap;
 
 use wharf_core::Digest;
-use wharf_store::{ImageRow, Reading};
+use wharf_store::{LayerRow, Reading};
 
 use super::list::{by_age, familiar_sorted, summary};
 use crate::{DiskUsage, ImageUsage, Result};
 
 /// Says how much space the images take.
 pub(super) fn usage(rows: &Reading<'_>) -> Result<DiskUsage> {
-    let listed = rows.images()?;
-    let layers = Layers::of(rows, listed.iter().map(|listed| &listed.image))?;
-    let mut images = Vec::new();
-    for one in listed {
-        let shared = layers.shared(rows, &one.image)?;
+    let mut all = Vec::new();
+    for listed in rows.images()? {
+        let layers = rows.layers(&listed.image.id)?;
+        all.push((listed, layers));
+    }
+    // By chain ID: how large a layer is, and how many images have it.
+    let mut known: HashMap<&Digest, (u64, usize)> = HashMap::new();
+    for layer in all.iter().flat_map(|(_, layers)| layers) {
+        known.entry(&layer.chain_id).or_insert((layer.size, 0)).1 += 1;
+    }
+    let total = known.values().map(|(size, _)| size).sum();
+    let is_shared = |layer: &&LayerRow| known[&layer.chain_id].1 > 1;
+    let shared: Vec<u64> = all
+        .iter()
+        .map(|(_, layers)| layers.iter().filter(is_shared).map(|l| l.size).sum())
+        .collect();
+    let images = all.into_iter().zip(shared).map(|((one, _), shared)| {
         let tags = familiar_sorted(one.names.iter());
         let digests = familiar_sorted(one.repo_digests.iter());
-        images.push(ImageUsage {
+        ImageUsage {
             summary: summary(one.image, tags, digests),
             shared,
-        });
-    }
+        }
+    });
+    let mut images: Vec<ImageUsage> = images.collect();
     images.sort_by(|a, b| by_age(&a.summary, &b.summary));
     Ok(DiskUsage {
         images,
-        layers: layers.total(),
+        layers: total,
     })
-}
-
-/// The layers of images: how many images have each, and how large it is.
-struct Layers(HashMap<Digest, (usize, u64)>);
-
-impl Layers {
-    fn of<'i>(rows: &Reading<'_>, images: impl Iterator<Item = &'i ImageRow>) -> Result<Self> {
-        let mut all = HashMap::new();
-        for image in images {
-            for layer in rows.layers(&image.id)? {
-                all.entry(layer.chain_id).or_insert((0, layer.size)).0 += 1;
-            }
-        }
-        Ok(Self(all))
-    }
-
-    /// How much of an image others have too.
-    fn shared(&self, rows: &Reading<'_>, image: &ImageRow) -> Result<u64> {
-        let size = |chain_id: &Digest| match self.0.get(chain_id) {
-            Some((users, size)) if *users > 1 => *size,
-            _ => 0,
-        };
-        let layers = rows.layers(&image.id)?;
-        Ok(layers.iter().map(|layer| size(&layer.chain_id)).sum())
-    }
-
-    fn total(&self) -> u64 {
-        self.0.values().map(|(_, size)| size).sum()
-    }
 }

@@ -57,6 +57,9 @@ scenarios! {
     names: "26_names",
     manifest: "27_manifest",
     df: "28_df",
+    import_changes: "29_import_changes",
+    platform: "30_platform",
+    space: "31_space",
 }
 
 /// What stands in tests/parity for commands that wharf does not have yet.
