@@ -21,7 +21,7 @@ pub use types::{
     Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, ImageDetail, ImageSummary,
     ImageTree, ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded,
     LoadedName, Location, PlatformBranch, PruneOptions, Pruned, PullOptions, Pulled, PushOptions,
-    Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions,
+    Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions, Standing, Watched,
 };
 
 use std::sync::Arc;
@@ -57,6 +57,17 @@ pub trait Engine: Send + Sync {
         options: &PushOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Vec<Pushed>>;
+
+    /// Compares names with their registries, those that fit a pattern or all; nothing is fetched.
+    async fn outdated(&self, patterns: &[String]) -> Result<Vec<Watched>>;
+
+    /// Says everything about an image that a registry has, without storing anything.
+    async fn inspect_remote(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        watch: Arc<dyn Watch>,
+    ) -> Result<ImageDetail>;
 
     /// Copies an image from place to place, without the store: bytes and digests stay as they are.
     async fn copy(

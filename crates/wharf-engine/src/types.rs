@@ -98,6 +98,30 @@ pub struct Copied {
     pub referrers: usize,
 }
 
+/// A name, compared with its registry.
+#[derive(Debug)]
+pub struct Watched {
+    /// The name.
+    pub reference: Reference,
+    /// What it points to here.
+    pub local: Digest,
+    /// What its registry says.
+    pub standing: Standing,
+}
+
+/// How a name stands in its registry.
+#[derive(Debug)]
+pub enum Standing {
+    /// It points to the same there.
+    Current,
+    /// It points to something else there.
+    Moved(Digest),
+    /// The registry does not have it any more.
+    Gone,
+    /// The registry did not say.
+    Unknown(crate::EngineError),
+}
+
 /// A manifest that a registry has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteManifest {

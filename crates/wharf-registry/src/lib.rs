@@ -13,6 +13,7 @@
 //! | `web` | a file of a web server that is no registry |
 //! | `exchange` | one request, its redirects followed, its body bounded |
 //! | `answer`, `connect` | what a refusal, and a connection's failure, mean |
+//! | `search` | Docker Hub's search |
 //! | `login` | are a user name and a password good, and where are they kept |
 //! | `retry` | pauses |
 //! | `http`, `tls` | the only place that builds a client; `certs.d` |
@@ -44,6 +45,7 @@ mod range;
 mod redact;
 mod referrers;
 mod retry;
+mod search;
 mod tags;
 mod tls;
 mod uploads;
@@ -57,6 +59,7 @@ use crate::client::Client;
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
 pub use crate::login::{Kept, Login, Server};
 pub use crate::referrers::{Referrers, referrers_tag};
+pub use crate::search::Hit;
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
 pub use crate::sink::{Elsewhere, RegistrySink};
 pub use crate::source::RegistrySource;
@@ -113,6 +116,11 @@ impl Registry {
     /// Lists the tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>, RegistryError> {
         self.client.tags(repository, &Logged).await
+    }
+
+    /// Searches a registry, the one that the term names or Docker Hub.
+    pub async fn search(&self, term: &str, limit: u32) -> Result<Vec<Hit>, RegistryError> {
+        self.client.search(term, limit).await
     }
 
     /// The user name and password that are kept for a server.

@@ -8,6 +8,7 @@ mod import;
 mod inspect;
 mod list;
 mod load;
+mod outdated;
 mod prune;
 mod pull;
 mod push;
@@ -33,7 +34,7 @@ use crate::{
     Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImageTree,
     ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location, PruneOptions,
     Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed,
-    Result, SaveOptions, Settings,
+    Result, SaveOptions, Settings, Watched,
 };
 
 /// The engine that works on a folder of this machine.
@@ -100,6 +101,19 @@ impl Engine for LocalEngine {
             watch,
         )
         .await
+    }
+
+    async fn outdated(&self, patterns: &[String]) -> Result<Vec<Watched>> {
+        outdated::outdated(&self.store, self.registry(), &self.settings, patterns).await
+    }
+
+    async fn inspect_remote(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        watch: Arc<dyn Watch>,
+    ) -> Result<ImageDetail> {
+        remote::inspect(self.registry(), reference, platform, watch).await
     }
 
     async fn copy(

@@ -6,11 +6,14 @@ use wharf_core::content::read_document;
 use wharf_core::copy::{Options, copy};
 use wharf_core::event::Unwatched;
 use wharf_core::manifest::Kind;
-use wharf_core::{Descriptor, Manifest, Reference, Watch};
+use wharf_core::{Descriptor, ImageConfig, Manifest, Platform, Reference, Watch};
 use wharf_registry::{Elsewhere, Registry};
 
 use super::translate;
-use crate::{EngineError, ErrorKind, RemoteManifest, Result, Settings};
+use crate::{EngineError, ErrorKind, ImageDetail, ImageSummary, RemoteManifest, Result, Settings};
+
+/// Bounds how deep the platform's image may lie in indexes.
+const INDEX_DEPTH_MAX: usize = 3;
 
 /// Fetches a manifest, and an image's config with it.
 pub(super) async fn manifest(
@@ -68,4 +71,62 @@ pub(super) async fn push_index(
     let sink = registry.sink(target, nowhere, watch)?;
     sink.tag(index, tag).await?;
     Ok(sent)
+}
+
+/// Says everything about an image that a registry has. Only manifests and the config are fetched.
+pub(super) async fn inspect(
+    registry: &Registry,
+    reference: &Reference,
+    platform: Option<&Platform>,
+    watch: Arc<dyn Watch>,
+) -> Result<ImageDetail> {
+    let wanted = platform
+        .cloned()
+        .unwrap_or_else(Platform::of_this_processor);
+    let named = registry.resolve(reference, watch.as_ref()).await?.manifest;
+    let source = registry.source(reference, watch);
+    let mut manifest = named.clone();
+    for _ in 0..INDEX_DEPTH_MAX {
+        let Kind::Index(index) = &manifest.kind else {
+            break;
+        };
+        let child = index.choose(&wanted).ok_or_else(|| {
+            let message = format!("no matching manifest for {wanted} in the manifest list entries");
+            EngineError::new(ErrorKind::NotFound, message)
+        })?;
+        let raw = read_document(&source, child)
+            .await
+            .map_err(translate::content)?;
+        manifest = Manifest::parse(&child.media_type, raw).map_err(|error| {
+            let message = format!("manifest {} cannot be read", child.digest);
+            EngineError::new(ErrorKind::Corrupt, message).because(error)
+        })?;
+    }
+    let Kind::Image(parts) = &manifest.kind else {
+        let message = format!("{} is not an image", reference.familiar());
+        return Err(EngineError::new(ErrorKind::Invalid, message));
+    };
+    let raw = read_document(&source, &parts.config)
+        .await
+        .map_err(translate::content)?;
+    let config = ImageConfig::parse(raw).map_err(|error| {
+        let message = format!("config {} cannot be read", parts.config.digest);
+        EngineError::new(ErrorKind::Corrupt, message).because(error)
+    })?;
+    let with_digest = reference.with_digest(named.descriptor.digest).without_tag();
+    let tagged = reference.digest().is_none();
+    Ok(ImageDetail {
+        summary: ImageSummary {
+            id: parts.config.digest.clone(),
+            created: config.created(),
+            // What a pull would fetch: the files' sizes are known to those who have them.
+            size: parts.layers.iter().map(|layer| layer.size).sum(),
+            repo_tags: tagged.then(|| reference.familiar()).into_iter().collect(),
+            repo_digests: vec![with_digest.familiar()],
+            labels: config.fields.config.labels.clone(),
+        },
+        manifest: manifest.descriptor.clone(),
+        config: config.raw,
+        last_tagged: None,
+    })
 }

@@ -1,8 +1,12 @@
 //! `wharf inspect`, `wharf image inspect`: says everything about images, as JSON or by a template.
 
+use std::sync::Arc;
+
 use clap::Args;
-use wharf_core::Platform;
+use wharf_core::event::Unwatched;
 use wharf_core::platform::PlatformError;
+use wharf_core::reference::ReferenceError;
+use wharf_core::{Platform, Reference};
 use wharf_engine::{Engine as _, ErrorKind, LocalEngine};
 
 use crate::context::Context;
@@ -40,6 +44,9 @@ pub(crate) struct Arguments {
     /// Say everything about the image of this platform: "linux/arm64"
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    /// Ask the images' registries, without pulling anything
+    #[arg(long)]
+    remote: bool,
     /// The images.
     names: Vec<String>,
 }
@@ -50,6 +57,9 @@ pub(crate) struct AnyArguments {
     /// Print by a Go template, or as "json" in one line
     #[arg(short, long, value_name = "string")]
     format: Option<String>,
+    /// Ask the images' registries, without pulling anything
+    #[arg(long)]
+    remote: bool,
     /// Taken for Docker's sake: images always show their size
     #[arg(short, long)]
     size: bool,
@@ -64,18 +74,32 @@ pub(crate) struct AnyArguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_least(&arguments.names, 1)?;
     let format = Format::parse(arguments.format.as_deref())?;
-    let platform = arguments
-        .platform
-        .as_deref()
-        .filter(|text| !text.is_empty());
-    let platform: Option<Platform> = platform
-        .map(str::parse)
-        .transpose()
-        .map_err(|error: PlatformError| Failure::error(error.to_string()))?;
+    let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
     inspect(&format, &arguments.names, |name| {
+        if arguments.remote {
+            return find_remote(&engine, name, platform.as_ref());
+        }
         find(&engine, name, platform.as_ref())
     })
+}
+
+fn platform(text: Option<&str>) -> Result<Option<Platform>> {
+    text.filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: PlatformError| Failure::error(error.to_string()))
+}
+
+/// What a registry says of an image: only its manifests and its config come.
+fn find_remote(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<Document> {
+    let reference: Reference = name
+        .parse()
+        .map_err(|error: ReferenceError| Failure::error(error.to_string()))?;
+    let (reference, watch) = (reference.or_latest(), Arc::new(Unwatched));
+    let detail =
+        runtime::heavy(async { Ok(engine.inspect_remote(&reference, platform, watch).await?) })?;
+    Document::of(&detail)
 }
 
 /// Runs `wharf inspect`.
@@ -95,6 +119,11 @@ pub(crate) fn run_any(context: &Context, arguments: &AnyArguments) -> Result<()>
         say("WARNING: --size ignored for image\n");
     }
     let engine = context.engine()?;
+    if arguments.remote {
+        return inspect(&format, &arguments.names, |name| {
+            find_remote(&engine, name, None)
+        });
+    }
     inspect(&format, &arguments.names, |name| match kind {
         Some("image") => find(&engine, name, None),
         None => find(&engine, name, None).map_err(|error| any_kind(error, name)),

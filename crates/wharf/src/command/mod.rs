@@ -9,20 +9,24 @@ mod demo;
 mod history;
 mod images;
 mod import;
+mod info;
 mod inspect;
 mod load;
 mod login;
 mod man;
 mod manifest;
+mod outdated;
 mod prune;
 mod pull;
 mod push;
 mod rmi;
 mod save;
+mod search;
 mod serve;
 mod store;
 mod system;
 mod tag;
+mod tags;
 mod version;
 
 use clap::Subcommand;
@@ -81,6 +85,18 @@ pub(crate) enum Command {
     /// Find what may stand at the cursor
     #[command(name = "__complete", hide = true, override_usage = "[WORD...]")]
     Complete(completion::CompleteArguments),
+    /// Say what is here: images, settings, this machine
+    #[command(override_usage = "[OPTIONS]")]
+    Info(info::Arguments),
+    /// Say which names have moved in their registries
+    #[command(override_usage = "[OPTIONS] [NAME[:TAG]...]")]
+    Outdated(outdated::Arguments),
+    /// Search Docker Hub, or another registry that has a search
+    #[command(override_usage = "[OPTIONS] TERM")]
+    Search(search::Arguments),
+    /// List the tags of a repository in its registry
+    #[command(override_usage = "[OPTIONS] NAME")]
+    Tags(tags::Arguments),
     /// Log in to a registry
     #[command(override_usage = "[OPTIONS] [SERVER]")]
     Login(login::Arguments),
@@ -157,6 +173,9 @@ pub(crate) enum ImageCommand {
     /// Send images to their registry
     #[command(override_usage = "[OPTIONS] NAME[:TAG]")]
     Push(push::Arguments),
+    /// Search Docker Hub, or another registry that has a search
+    #[command(override_usage = "[OPTIONS] TERM")]
+    Search(search::Arguments),
     /// Remove images, or names of them
     #[command(aliases = ["rmi", "remove"], override_usage = "[OPTIONS] IMAGE [IMAGE...]")]
     Rm(rmi::Arguments),
@@ -184,6 +203,10 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Load(arguments)) => load::run(context, &arguments),
         Some(Command::Completion(arguments)) => completion::run(context, &arguments),
         Some(Command::Complete(arguments)) => completion::complete(context, &arguments),
+        Some(Command::Info(arguments)) => info::run(context, &arguments),
+        Some(Command::Outdated(arguments)) => outdated::run(context, &arguments),
+        Some(Command::Search(arguments)) => search::run(context, &arguments),
+        Some(Command::Tags(arguments)) => tags::run(context, &arguments),
         Some(Command::Login(arguments)) => login::run(context, &arguments),
         Some(Command::Logout(arguments)) => login::logout(context, &arguments),
         Some(Command::Man(arguments)) => man::run(context, &arguments),
@@ -213,6 +236,7 @@ fn image(command: ImageCommand, context: &Context) -> Result<()> {
         ImageCommand::Pull(arguments) => pull::run(context, &arguments),
         ImageCommand::Push(arguments) => push::run(context, &arguments),
         ImageCommand::Rm(arguments) => rmi::run(context, &arguments),
+        ImageCommand::Search(arguments) => search::run(context, &arguments),
         ImageCommand::Save(arguments) => save::run(context, &arguments),
         ImageCommand::Tag(arguments) => tag::run(context, &arguments),
     }

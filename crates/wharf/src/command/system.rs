@@ -14,6 +14,9 @@ pub(crate) enum Command {
     /// Show how much space images take
     #[command(override_usage = "[OPTIONS]")]
     Df(df::Arguments),
+    /// Say what is here: images, settings, this machine
+    #[command(override_usage = "[OPTIONS]")]
+    Info(super::info::Arguments),
     /// Remove images that nobody needs
     #[command(override_usage = "[OPTIONS]")]
     Prune(prune::Arguments),
@@ -23,6 +26,7 @@ pub(crate) enum Command {
 pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Df(arguments) => df::run(context, arguments),
+        Command::Info(arguments) => super::info::run(context, arguments),
         Command::Prune(arguments) => prune::run(context, arguments),
     }
 }

@@ -33,8 +33,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     match arguments.format.as_deref() {
         None | Some("") => {
             let (os, architecture) = platform();
+            // Docker's layout, with the lines that wharf has.
             print(&format!(
-                "wharf:\n Version:  {VERSION}\n OS/Arch:  {os}/{architecture}\n"
+                "Client: wharf\n Version:           {VERSION}\n OS/Arch:           {os}/{architecture}\n"
             ))
         }
         Some(format) => {
@@ -63,6 +64,8 @@ impl Record for Program {
             "Os" => Some(Value::String(os.into())),
             "Arch" => Some(Value::String(architecture.into())),
             // Docker's template for scripts is `{{.Client.Version}}`.
+            // There is no server but the program itself.
+            "Server" => Some(crate::print::template::record(Self)),
             "Client" => Some(crate::print::template::record(Self)),
             _ => None,
         }

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `listing` | rows: as a table, as JSON, by a template |
+//! | `columns` | rows whose fields are texts |
 //! | `table` | columns of even width |
 //! | `template` | Go's templates, with Docker's functions |
 //! | `json` | JSON as Go writes it |
@@ -10,6 +11,7 @@
 //!
 //! Results go to standard output, in one piece where they are ready at once.
 
+pub(crate) mod columns;
 pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod table;

@@ -15,6 +15,7 @@
 //! | `importing` | images of archives of files |
 //! | `images` | lists, inspections and removals |
 //! | `space` | how much space images take, and getting it back |
+//! | `remotes` | what is asked of registries without pulling |
 //! | `serving` | the registry, the demo |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -29,6 +30,7 @@ mod manifests;
 mod platforms;
 mod pulling;
 mod pushing;
+mod remotes;
 mod serving;
 mod space;
 mod surroundings;

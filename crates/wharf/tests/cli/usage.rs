@@ -33,6 +33,7 @@ Commands:
   push        Send images to their registry
   rm          Remove images, or names of them
   save        Save images to a tar archive (to standard output by default)
+  search      Search Docker Hub, or another registry that has a search
   tag         Give an image a further name
 
 Run 'wharf image COMMAND --help' for more information on a command.
@@ -184,7 +185,7 @@ fn says_its_version() {
     assert!(
         wharf()
             .ok(["version"])
-            .contains(&format!(" Version:  {version}\n"))
+            .contains(&format!(" Version:           {version}\n"))
     );
     assert_eq!(
         wharf().ok(["version", "-f", "{{.Client.Version}}"]),

@@ -1,0 +1,69 @@
+//! Which names have moved in their registries: asked by HEAD, several at once, nothing fetched.
+
+use futures_util::{StreamExt as _, stream};
+use wharf_core::{Digest, Reference};
+use wharf_registry::{Registry, RegistryError};
+use wharf_store::Store;
+
+use crate::glob::Glob;
+use crate::{EngineError, ErrorKind, Result, Settings, Standing, Watched};
+
+/// Compares every name that fits one of `patterns`, or all, with its registry.
+pub(super) async fn outdated(
+    store: &Store,
+    registry: &Registry,
+    settings: &Settings,
+    patterns: &[String],
+) -> Result<Vec<Watched>> {
+    let globs: Vec<Glob> = patterns
+        .iter()
+        .map(|pattern| Glob::new(pattern))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?;
+    let names = names(store, &globs)?;
+    let asked = stream::iter(names).map(|(reference, local)| async {
+        let standing = match registry.head(&reference).await {
+            Ok(remote) if remote.digest == local => Standing::Current,
+            Ok(remote) => Standing::Moved(remote.digest),
+            Err(RegistryError::NotFound { .. }) => Standing::Gone,
+            Err(error) => Standing::Unknown(error.into()),
+        };
+        Watched {
+            reference,
+            local,
+            standing,
+        }
+    });
+    Ok(asked.buffered(settings.parallel.max(1)).collect().await)
+}
+
+/// The names, sorted, each with what it points to here. What never came from its repository is left
+/// out: nobody else has it.
+fn names(store: &Store, globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
+    store.read(|rows| {
+        let mut all = Vec::new();
+        for image in rows.images()? {
+            for reference in image.names {
+                let repository = reference.repository();
+                let known = image.repo_digests.iter();
+                let from_there = known
+                    .clone()
+                    .any(|digest| digest.repository() == repository);
+                if !from_there || !is_wanted(globs, &reference) {
+                    continue;
+                }
+                let name = rows.name(&reference)?;
+                all.extend(name.map(|name| (reference, name.target)));
+            }
+        }
+        all.sort_by_cached_key(|(reference, _)| reference.to_string());
+        Ok::<_, EngineError>(all)
+    })
+}
+
+fn is_wanted(globs: &[Glob], reference: &Reference) -> bool {
+    globs.is_empty()
+        || globs.iter().any(|glob| {
+            glob.is_match(&reference.familiar()) || glob.is_match(&reference.familiar_repository())
+        })
+}
