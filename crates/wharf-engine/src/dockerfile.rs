@@ -6,11 +6,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | `lines` | text to instructions: continued lines, comments, flags, arguments |
+//! | `commands` | what each instruction takes: arguments and flags |
 //! | `words` | `$name` and quotes in an argument |
 //! | `patterns` | the shell's patterns in `${name#pattern}` |
 //! | `apply` | instructions to a [`RunConfig`] |
 
 mod apply;
+mod commands;
 mod lines;
 mod patterns;
 mod words;
