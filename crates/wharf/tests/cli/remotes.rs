@@ -117,6 +117,7 @@ fn an_image_is_inspected_in_its_registry_and_nothing_is_kept() {
     let digest = &index.root().digest;
     assert_eq!(
         wharf.ok([
+            "image",
             "inspect",
             "--remote",
             "--platform",
