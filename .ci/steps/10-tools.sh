@@ -6,6 +6,7 @@ need() { command -v "$1" >/dev/null || packages+=("$2"); }
 need docker-registry docker-registry
 need skopeo skopeo
 need umoci umoci
+need crun crun
 need zsh zsh
 need fish fish
 need man man-db

@@ -10,12 +10,12 @@
 //! layers under way, which keeps the other processors busy: docs/speed.md has the figures.
 
 pub(crate) mod fault;
-mod gate;
+pub(crate) mod gate;
 mod gzip;
 pub(crate) mod header;
 pub(crate) mod limits;
 pub(crate) mod pax;
-mod unpack;
+pub(crate) mod unpack;
 mod walk;
 mod zstd;
 
@@ -31,6 +31,7 @@ use self::gate::Gate;
 use self::limits::{Limits, ZSTD_AT_ONCE};
 use self::unpack::Unpack;
 use self::walk::Walk;
+use crate::files::notes::NotesWriter;
 
 /// How many bytes are unpacked at once: what stays in the second-level cache beside the inflater's
 /// tables while it is hashed and walked over.
@@ -61,7 +62,11 @@ impl LayerInspector {
 
     /// Starts on a layer of any media type.
     pub fn start(&self) -> Box<dyn Inspect> {
-        Box::new(Reading {
+        Box::new(self.reading())
+    }
+
+    fn reading(&self) -> Reading {
+        Reading {
             unpack: Unpack::new(Arc::clone(&self.windows)),
             content: Content {
                 hasher: Hasher::new(Algorithm::Sha256),
@@ -71,7 +76,7 @@ impl LayerInspector {
                 limits: self.limits,
             },
             failed: None,
-        })
+        }
     }
 }
 
@@ -87,8 +92,14 @@ impl Inspector for LayerInspector {
         layer_compression(&layer.media_type).is_some()
     }
 
-    fn begin(&self, layer: &Descriptor, _notes: Option<Notes>) -> Option<Box<dyn Inspect>> {
-        self.reads(layer).then(|| self.start())
+    fn begin(&self, layer: &Descriptor, notes: Option<Notes>) -> Option<Box<dyn Inspect>> {
+        self.reads(layer).then(|| {
+            let mut reading = self.reading();
+            if let Some(notes) = notes {
+                reading.content.walk.note(NotesWriter::new(notes));
+            }
+            Box::new(reading) as _
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`archive`] | archives of images, written and read: docker-archive and OCI layout in one tar |
 //! | [`layout`] | a folder as a place to copy from and to: an OCI layout |
 //! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
+//! | [`files`] | what is in layers: written down while they pass, merged, read back |
 //! | [`pack`](mod@pack) | packs a plain layer, on all cores |
 //! | [`write`](mod@write) | writes a small layer, the same bytes every time |
 //!
@@ -12,6 +13,7 @@
 //! the disk and this at its own pace, and nothing holds a layer in memory.
 
 pub mod archive;
+pub mod files;
 pub mod layer;
 pub mod layout;
 pub mod pack;

@@ -16,6 +16,7 @@ pub mod when;
 pub use error::{EngineError, ErrorKind};
 pub use filter::Filters;
 pub use local::LocalEngine;
+pub use local::files::{FileLayer, ImageFiles, is_file};
 pub use settings::{Settings, Verify};
 pub use types::{
     Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, ImageDetail, ImageSummary,

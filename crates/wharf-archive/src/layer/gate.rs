@@ -4,17 +4,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// A number of places.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     free: Mutex<usize>,
     left: Condvar,
 }
 
 /// One of the places, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Pass(Arc<Gate>);
+pub(crate) struct Pass(Arc<Gate>);
 
 impl Gate {
-    pub(super) fn new(places: usize) -> Arc<Self> {
+    pub(crate) fn new(places: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Mutex::new(places),
             left: Condvar::new(),
@@ -22,7 +22,7 @@ impl Gate {
     }
 
     /// Waits for a place. Whoever has one must go on without waiting for whoever waits here.
-    pub(super) fn enter(self: &Arc<Self>) -> Pass {
+    pub(crate) fn enter(self: &Arc<Self>) -> Pass {
         // The number is right after a panic too: it changes in one step.
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.left.wait_while(free, |free| *free == 0);

@@ -94,6 +94,46 @@ impl<'a> Header<'a> {
         self.block[482] != 0
     }
 
+    /// The type's letter.
+    pub(crate) fn letter(&self) -> u8 {
+        self.block[156]
+    }
+
+    /// The name, with what POSIX puts into a field of its own in front of it.
+    pub(crate) fn whole_name(&self) -> Vec<u8> {
+        let prefix = text(&self.block[345..500]);
+        let posix = self.block[257..263] == *b"ustar\0";
+        if !posix || prefix.is_empty() {
+            return self.name().to_vec();
+        }
+        [prefix, b"/", self.name()].concat()
+    }
+
+    /// Permissions.
+    pub(crate) fn mode(&self) -> u32 {
+        let mode = number(self.field(100..108)).unwrap_or(0) & 0o7777;
+        u32::try_from(mode).unwrap_or(0)
+    }
+
+    /// The owner's and the group's numbers; what is no number is root's.
+    pub(crate) fn owner(&self) -> (u64, u64) {
+        let id = |range| number(self.field(range)).unwrap_or(0);
+        (id(108..116), id(116..124))
+    }
+
+    /// In seconds since 1970.
+    pub(crate) fn mtime(&self) -> i64 {
+        let seconds = number(self.field(136..148)).unwrap_or(0);
+        i64::try_from(seconds).unwrap_or(0)
+    }
+
+    /// A device's numbers.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        let id = |range| number(self.field(range)).unwrap_or(0);
+        let short = |id: u64| u32::try_from(id).unwrap_or(0);
+        (short(id(329..337)), short(id(337..345)))
+    }
+
     /// The last part of the name: the beginning of a long one is elsewhere.
     pub(crate) fn name(&self) -> &'a [u8] {
         text(&self.block[..100])

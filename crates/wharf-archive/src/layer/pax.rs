@@ -13,6 +13,13 @@ pub(crate) struct Pax<'a> {
     pub(crate) link: Option<&'a [u8]>,
     /// How many bytes a file with holes has.
     pub(crate) real_size: Option<u64>,
+    /// The owner's and the group's numbers.
+    pub(crate) uid: Option<u64>,
+    pub(crate) gid: Option<u64>,
+    /// In seconds since 1970.
+    pub(crate) mtime: Option<i64>,
+    /// Extended attributes.
+    pub(crate) xattrs: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Pax<'a> {
@@ -31,7 +38,15 @@ impl<'a> Pax<'a> {
                 b"linkpath" => pax.link = name(text)?,
                 b"GNU.sparse.size" => sparse = number(value)?,
                 b"GNU.sparse.realsize" => real = number(value)?,
-                _ => {}
+                b"uid" => pax.uid = number(value)?,
+                b"gid" => pax.gid = number(value)?,
+                b"mtime" => pax.mtime = seconds(value),
+                _ => {
+                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                        pax.xattrs.retain(|(known, _)| *known != name);
+                        pax.xattrs.push((name, value));
+                    }
+                }
             }
         }
         pax.real_size = sparse.or(real);
@@ -59,6 +74,13 @@ fn number(value: &[u8]) -> Result<Option<u64>, TarProblem> {
     }
     let number = digits(value).filter(|&number| i64::try_from(number).is_ok());
     number.ok_or(TarProblem::Pax).map(Some)
+}
+
+/// Whole seconds of a time like `1700000000.123`. What is none is no time.
+fn seconds(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let whole = text.split('.').next()?;
+    whole.parse().ok()
 }
 
 /// A name with a zero byte would be another one for whoever stops there.

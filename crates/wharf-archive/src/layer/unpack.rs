@@ -17,7 +17,7 @@ const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
 const XZ: [u8; 6] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 
 /// Unpacks a layer, whatever it is packed with.
-pub(super) struct Unpack {
+pub(crate) struct Unpack {
     kind: Kind,
     windows: Arc<Gate>,
 }
@@ -36,7 +36,7 @@ enum Kind {
 
 impl Unpack {
     /// Waits at `windows` before it takes the memory for one.
-    pub(super) const fn new(windows: Arc<Gate>) -> Self {
+    pub(crate) const fn new(windows: Arc<Gate>) -> Self {
         Self {
             kind: Kind::Unknown(Vec::new()),
             windows,
@@ -44,7 +44,7 @@ impl Unpack {
     }
 
     /// Takes the next bytes, and gives `output` what they hold.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         mut input: &[u8],
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
@@ -63,7 +63,7 @@ impl Unpack {
     }
 
     /// There are no more bytes.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {

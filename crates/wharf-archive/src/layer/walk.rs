@@ -16,6 +16,7 @@ use super::fault::{Fault, TarProblem};
 use super::header::{BLOCK, Block, Header, Kind, map_goes_on, text};
 use super::limits::{Limits, NAME_MAX, PAX_MAX};
 use super::pax::Pax;
+use crate::files::notes::NotesWriter;
 
 /// Docker's marks of what a layer deletes begin with this.
 const WHITEOUT: &[u8] = b".wh.";
@@ -33,6 +34,8 @@ pub(super) struct Walk {
     size: u64,
     entries: u64,
     entries_max: u64,
+    /// Writes down what is in it, if anybody wants to know.
+    notes: Option<NotesWriter>,
 }
 
 /// What the bytes that come next are.
@@ -75,7 +78,13 @@ impl Walk {
             size: 0,
             entries: 0,
             entries_max: limits.entries,
+            notes: None,
         }
+    }
+
+    /// Writes down what is in it from here on.
+    pub(super) fn note(&mut self, notes: NotesWriter) {
+        self.notes = Some(notes);
     }
 
     /// Takes the next bytes.
@@ -84,6 +93,9 @@ impl Walk {
             let before = bytes.len();
             let result = self.step(&mut bytes);
             self.offset += (before - bytes.len()) as u64;
+            if let Some(notes) = &mut self.notes {
+                notes.begins_at(self.offset);
+            }
             result.map_err(|problem| Fault::Tar {
                 problem,
                 offset: self.offset,
@@ -94,7 +106,16 @@ impl Walk {
 
     /// Gives the size of what was in it, once all bytes have come. An archive may end behind any
     /// entry: old ones have no blocks of zeros, and some writers leave out the last padding.
-    pub(super) fn finish(&self) -> Result<u64, Fault> {
+    pub(super) fn finish(&mut self) -> Result<u64, Fault> {
+        let notes = self.notes.take();
+        let done = self.size_at_end();
+        if let (Ok(_), Some(notes)) = (&done, notes) {
+            notes.finish();
+        }
+        done
+    }
+
+    fn size_at_end(&self) -> Result<u64, Fault> {
         match &self.state {
             State::Header | State::Zeros if self.filled > 0 => {
                 Err(Fault::Truncated("a tar header"))
@@ -112,9 +133,17 @@ impl Walk {
             State::Skip {
                 content: 0,
                 padding: 0,
-            } => self.state = State::Header,
+            } => {
+                self.state = State::Header;
+                if let Some(notes) = &mut self.notes {
+                    notes.ends();
+                }
+            }
             State::Skip { content, padding } => {
-                take(bytes, content);
+                let taken = take(bytes, content);
+                if let Some(notes) = &mut self.notes {
+                    notes.content(taken);
+                }
                 take(bytes, padding);
             }
             State::Read {
@@ -249,6 +278,13 @@ impl Walk {
             Kind::Bare => (0, 0),
             _ => (0, stored),
         };
+        if let Some(notes) = &mut self.notes {
+            let names = (
+                ahead.name.as_deref().map(text),
+                ahead.link.as_deref().map(text),
+            );
+            notes.entry(header, kind, is_folder, &pax, names, (counted, stored));
+        }
         if !is_whiteout(name) {
             self.size = self.size.checked_add(counted).ok_or(TarProblem::Sum)?;
         }

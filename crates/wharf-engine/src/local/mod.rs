@@ -3,6 +3,7 @@
 //! Each file is one of them. The light ones work on rows only: they start no network stack, no TLS
 //! and no thread, and block for the moment that SQLite takes.
 
+pub(crate) mod files;
 mod find;
 mod import;
 mod inspect;

@@ -3,9 +3,13 @@
 //! A command's file holds its arguments, as clap reads them, and `run`. The same arguments and `run`
 //! serve `wharf images` and `wharf image ls`.
 
+mod cat;
 mod completion;
 mod copy;
+mod cp;
 mod demo;
+mod diff;
+mod files;
 mod history;
 mod images;
 mod import;
@@ -13,6 +17,7 @@ mod info;
 mod inspect;
 mod load;
 mod login;
+mod ls;
 mod man;
 mod manifest;
 mod outdated;
@@ -27,6 +32,7 @@ mod store;
 mod system;
 mod tag;
 mod tags;
+mod unpack;
 mod version;
 
 use clap::Subcommand;
@@ -97,6 +103,21 @@ pub(crate) enum Command {
     /// List the tags of a repository in its registry
     #[command(override_usage = "[OPTIONS] NAME")]
     Tags(tags::Arguments),
+    /// Print files of an image
+    #[command(override_usage = "[OPTIONS] IMAGE:PATH [IMAGE:PATH...]")]
+    Cat(cat::Arguments),
+    /// Copy files of an image to this machine
+    #[command(override_usage = "[OPTIONS] IMAGE:PATH DEST_PATH|-")]
+    Cp(cp::Arguments),
+    /// Compare two images: config, layers, files
+    #[command(override_usage = "[OPTIONS] IMAGE IMAGE")]
+    Diff(diff::Arguments),
+    /// List files of an image
+    #[command(override_usage = "[OPTIONS] IMAGE[:PATH]")]
+    Ls(ls::Arguments),
+    /// Write an image's files into a new folder, or a bundle for a runtime
+    #[command(override_usage = "[OPTIONS] IMAGE FOLDER")]
+    Unpack(unpack::Arguments),
     /// Log in to a registry
     #[command(override_usage = "[OPTIONS] [SERVER]")]
     Login(login::Arguments),
@@ -207,6 +228,11 @@ pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
         Some(Command::Outdated(arguments)) => outdated::run(context, &arguments),
         Some(Command::Search(arguments)) => search::run(context, &arguments),
         Some(Command::Tags(arguments)) => tags::run(context, &arguments),
+        Some(Command::Cat(arguments)) => cat::run(context, &arguments),
+        Some(Command::Cp(arguments)) => cp::run(context, &arguments),
+        Some(Command::Diff(arguments)) => diff::run(context, &arguments),
+        Some(Command::Ls(arguments)) => ls::run(context, &arguments),
+        Some(Command::Unpack(arguments)) => unpack::run(context, &arguments),
         Some(Command::Login(arguments)) => login::run(context, &arguments),
         Some(Command::Logout(arguments)) => login::logout(context, &arguments),
         Some(Command::Man(arguments)) => man::run(context, &arguments),

@@ -7,6 +7,7 @@
 //! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
 //! | `logins` | logging in and out |
+//! | `looking` | files of images: listed, read, compared, unpacked, attacks refused |
 //! | `manifests` | lists of manifests |
 //! | `completing` | what a tab finds, and the manual |
 //! | `copying` | from place to place, without the store |
@@ -26,6 +27,7 @@ mod copying;
 mod images;
 mod importing;
 mod logins;
+mod looking;
 mod manifests;
 mod platforms;
 mod pulling;

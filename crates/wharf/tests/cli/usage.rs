@@ -77,7 +77,7 @@ fn without_a_command_the_commands_are_listed_on_standard_error() {
         "Usage:  wharf [OPTIONS] COMMAND\n",
         "\nCommon Commands:\n  images ",
         "\nManagement Commands:\n  image ",
-        "\nCommands:\n  completion ",
+        "\nCommands:\n  cat ",
         "\nGlobal Options:\n",
     ] {
         assert!(

@@ -1,0 +1,61 @@
+//! `wharf cat`: prints files of images, straight from their layers.
+
+use std::io::{self, Write as _};
+
+use clap::Args;
+use wharf_archive::files::Kind;
+use wharf_engine::is_file;
+
+use super::files::{platform, split_whole, wrong};
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Look into the image for this platform: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// The files.
+    names: Vec<String>,
+}
+
+/// Runs it. What cannot be printed does not keep the others.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.at_least(&arguments.names, 1)?;
+    let platform = platform(arguments.platform.as_deref())?;
+    let engine = context.engine()?;
+    let mut out = io::stdout().lock();
+    for name in &arguments.names {
+        let (image, path) = split_whole(name)?;
+        let files = engine.files(image, platform.as_ref())?;
+        let (_, node) = files
+            .tree
+            .find(path.as_bytes())
+            .map_err(|error| wrong(image, &error))?;
+        let node = match node {
+            Some(node) if is_file(node) => node,
+            Some(node) if node.entry.kind == Kind::Folder => {
+                return Err(not_a_file(name, "a directory"));
+            }
+            Some(_) => return Err(not_a_file(name, "a device or a pipe")),
+            None => return Err(not_a_file(name, "a directory")),
+        };
+        let mut failed = None;
+        let read = engine.read_files(&files, &[node], &mut |_, bytes| {
+            out.write_all(bytes).inspect_err(|error| {
+                failed = Some(io::Error::from(error.kind()));
+            })
+        });
+        // Whoever closed the pipe does not want the rest.
+        if let Some(error) = failed {
+            return Err(Failure::output(error));
+        }
+        read?;
+    }
+    out.flush().map_err(Failure::output)
+}
+
+fn not_a_file(name: &str, what: &str) -> Failure {
+    Failure::error(format!("{name}: is {what}"))
+}

@@ -1,0 +1,212 @@
+//! `wharf cp`: copies files of an image to this machine, straight from its layers.
+//!
+//! The rules of the destination are `docker cp`'s, but for one: a folder is not merged into one that
+//! has something in it already.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use wharf_archive::files::{Kind, Node};
+use wharf_engine::{ImageFiles, LocalEngine, is_file};
+
+use super::files::{platform, split_whole, wrong};
+use crate::context::Context;
+use crate::exit::{Failure, Result, say};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Follow a link that is copied, instead of copying the link
+    #[arg(short = 'L', long)]
+    follow_link: bool,
+    /// Look into the image for this platform: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// From where, and to where.
+    names: Vec<String>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.exactly(&arguments.names, 2)?;
+    let [from, to] = &arguments.names[..] else {
+        return Ok(());
+    };
+    let (image, path) = split_whole(from)?;
+    let platform = platform(arguments.platform.as_deref())?;
+    let engine = context.engine()?;
+    let files = engine.files(image, platform.as_ref())?;
+    let bytes = path.as_bytes();
+    let found = if arguments.follow_link || path.ends_with('/') {
+        files.tree.find(bytes)
+    } else {
+        files.tree.find_link(bytes)
+    };
+    let (place, node) = found.map_err(|error| wrong(image, &error))?;
+    if to == "-" {
+        return to_stdout(&engine, &files, &place, node);
+    }
+    let name = place.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    let name = std::ffi::OsStr::from_bytes(name);
+    let to = Path::new(to);
+    match node {
+        Some(node) if node.entry.kind != Kind::Folder => {
+            let target = if to.is_dir() {
+                to.join(name)
+            } else {
+                to.to_owned()
+            };
+            one(&engine, &files, node, &target)
+        }
+        _ => {
+            // `docker cp`: the folder itself goes into one that is there, unless the path ends with `/.`.
+            let inside = to.is_dir() && !path.ends_with("/.") && !place.is_empty();
+            let target = if inside { to.join(name) } else { to.to_owned() };
+            for notice in engine.extract(&files, &place, &target)? {
+                say(&format!("WARNING: {notice}\n"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// One file or link, in the place of what was there.
+fn one(engine: &LocalEngine, files: &ImageFiles, node: &Node, target: &Path) -> Result<()> {
+    let cannot =
+        |error: &io::Error| Failure::error(format!("cannot write {}: {error}", target.display()));
+    let folder = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if node.entry.kind == Kind::Symlink {
+        let link = PathBuf::from(std::ffi::OsStr::from_bytes(&node.entry.link));
+        return std::os::unix::fs::symlink(link, target).map_err(|error| cannot(&error));
+    }
+    if !is_file(node) {
+        return Err(Failure::error(
+            "devices and pipes are not copied; see `wharf unpack`",
+        ));
+    }
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
+    let mut out = BufWriter::new(file);
+    engine.read_files(files, &[node], &mut |_, bytes| out.write_all(bytes))?;
+    let file = out.into_inner().map_err(|error| cannot(error.error()))?;
+    // Whose it is, and what it may do as somebody else, stays in the image.
+    let mode = fs::Permissions::from_mode(node.entry.mode & 0o777);
+    file.as_file()
+        .set_permissions(mode)
+        .map_err(|error| cannot(&error))?;
+    file.persist(target).map_err(|error| cannot(&error.error))?;
+    Ok(())
+}
+
+/// A tar of it, as `docker cp … -` writes one.
+fn to_stdout(
+    engine: &LocalEngine,
+    files: &ImageFiles,
+    place: &[u8],
+    node: Option<&Node>,
+) -> Result<()> {
+    let start = place
+        .iter()
+        .rposition(|&b| b == b'/')
+        .map_or(0, |at| at + 1);
+    let mut all: Vec<(&[u8], &Node)> = node.map(|node| (place, node)).into_iter().collect();
+    if node.is_none_or(|node| node.entry.kind == Kind::Folder) {
+        all.extend(files.tree.below(place));
+    }
+    all.retain(|(path, _)| !path.is_empty());
+    let mut out = tar::Builder::new(BufWriter::new(io::stdout().lock()));
+    let (contents, rest): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|(_, node)| is_file(node) && node.entry.stored > 0);
+    for (path, node) in rest {
+        append(&mut out, &path[start..], node).map_err(Failure::output)?;
+    }
+    // What has one place in one layer is one file with several names.
+    let mut first = HashMap::new();
+    let (contents, links): (Vec<_>, Vec<_>) = contents.into_iter().partition(|(path, node)| {
+        *first
+            .entry((node.layer, node.entry.offset))
+            .or_insert(*path)
+            == *path
+    });
+    // File by file in the layers' order, so that each layer is read once.
+    let nodes: Vec<&Node> = contents.iter().map(|(_, node)| *node).collect();
+    let (mut last, mut left, mut failed) = (usize::MAX, 0_u64, None);
+    let read = engine.read_files(files, &nodes, &mut |at, bytes| {
+        let (path, node) = contents[at];
+        let written = (|| {
+            if last != at {
+                (last, left) = (at, node.entry.stored);
+                append(&mut out, &path[start..], node)?;
+            }
+            left -= bytes.len() as u64;
+            out.get_mut().write_all(bytes)?;
+            if left == 0 {
+                let padding = usize::try_from(node.entry.stored.wrapping_neg() % 512).unwrap_or(0);
+                out.get_mut().write_all(&[0; 512][..padding])?;
+            }
+            Ok(())
+        })();
+        written.inspect_err(|error: &io::Error| failed = Some(io::Error::from(error.kind())))
+    });
+    if let Some(error) = failed {
+        return Err(Failure::output(error));
+    }
+    read?;
+    for (path, node) in links {
+        let target = first[&(node.layer, node.entry.offset)];
+        link(&mut out, &path[start..], &target[start..]).map_err(Failure::output)?;
+    }
+    let mut rest = out.into_inner().map_err(Failure::output)?;
+    rest.flush().map_err(Failure::output)
+}
+
+/// A further name of a file that is in the archive already.
+fn link(out: &mut tar::Builder<impl Write>, path: &[u8], target: &[u8]) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Link);
+    header.set_size(0);
+    header.set_mode(0o644);
+    let name = |bytes| Path::new(std::ffi::OsStr::from_bytes(bytes));
+    out.append_link(&mut header, name(path), name(target))
+}
+
+/// A header, without the content behind it.
+fn append(out: &mut tar::Builder<impl Write>, path: &[u8], node: &Node) -> io::Result<()> {
+    let entry = &node.entry;
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(match entry.kind {
+        Kind::File | Kind::HardLink => tar::EntryType::Regular,
+        Kind::Folder => tar::EntryType::Directory,
+        Kind::Symlink => tar::EntryType::Symlink,
+        Kind::CharDevice => tar::EntryType::Char,
+        Kind::BlockDevice => tar::EntryType::Block,
+        Kind::Fifo => tar::EntryType::Fifo,
+    });
+    header.set_mode(entry.mode);
+    header.set_uid(entry.uid);
+    header.set_gid(entry.gid);
+    header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
+    // The content follows by itself: the builder is only told how much it is.
+    header.set_size(if is_file(node) { entry.stored } else { 0 });
+    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+    match entry.kind {
+        Kind::Symlink => {
+            let link = Path::new(std::ffi::OsStr::from_bytes(&entry.link));
+            out.append_link(&mut header, path, link)
+        }
+        Kind::CharDevice | Kind::BlockDevice => {
+            header.set_device_major(entry.device.0)?;
+            header.set_device_minor(entry.device.1)?;
+            out.append_data(&mut header, path, io::empty())
+        }
+        _ => out.append_data(&mut header, path, io::empty()),
+    }
+}

@@ -1,0 +1,264 @@
+//! `wharf diff`: compares two images: config, layers, files. It succeeds whatever it finds.
+//!
+//! A file has changed if its kind, mode, owner, content or target has. A time alone is no change: builds
+//! give a new one to everything.
+
+use std::collections::BTreeSet;
+use std::iter::Peekable;
+
+use clap::Args;
+use serde_json::{Value, json};
+use wharf_archive::files::{Entry, Kind, Node};
+use wharf_core::human::table_size;
+use wharf_engine::{FileLayer, ImageFiles};
+
+use super::files::{platform, shown};
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+use crate::print::json::{Html, indented};
+use crate::print::print;
+
+/// The config's fields that are compared, beside those of `config` itself.
+const FIELDS: [&str; 6] = [
+    "architecture",
+    "author",
+    "created",
+    "os",
+    "os.version",
+    "variant",
+];
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// "json": everything, for programs
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Compare the images for this platform: "linux/arm64"
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// The images: the old one and the new one.
+    names: Vec<String>,
+}
+
+/// A file that is not the same.
+struct Change<'a> {
+    path: &'a [u8],
+    before: Option<&'a Entry>,
+    after: Option<&'a Entry>,
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
+    context.usage.exactly(&arguments.names, 2)?;
+    let [a, b] = &arguments.names[..] else {
+        return Ok(());
+    };
+    let platform = platform(arguments.platform.as_deref())?;
+    let engine = context.engine()?;
+    let (a, b) = (
+        engine.files(a, platform.as_ref())?,
+        engine.files(b, platform.as_ref())?,
+    );
+    let (config, layers, changes) = (configs(&a, &b), Layers::of(&a, &b), changes(&a, &b));
+    match arguments.format.as_deref() {
+        None | Some("") => print(&text(&config, &layers, &changes)),
+        Some("json") => {
+            let all = json!({
+                "Config": config.iter().map(|(field, before, after)| {
+                    json!({ "Field": field, "Before": before, "After": after })
+                }).collect::<Vec<_>>(),
+                "Layers": {
+                    "Shared": layers.shared.iter().map(layer).collect::<Vec<_>>(),
+                    "Removed": layers.only_a.iter().map(layer).collect::<Vec<_>>(),
+                    "Added": layers.only_b.iter().map(layer).collect::<Vec<_>>(),
+                },
+                "Files": changes.iter().map(change).collect::<Vec<_>>(),
+            });
+            print(&(indented(&all, Html::Plain) + "\n"))
+        }
+        Some(other) => Err(Failure::with_hint(
+            format!("{other:?} is no format of a comparison"),
+            "there is \"json\"",
+        )),
+    }
+}
+
+/// The layers of both, and of one of them.
+struct Layers {
+    shared: Vec<FileLayer>,
+    only_a: Vec<FileLayer>,
+    only_b: Vec<FileLayer>,
+}
+
+impl Layers {
+    fn of(a: &ImageFiles, b: &ImageFiles) -> Self {
+        let ids = |files: &ImageFiles| -> BTreeSet<String> {
+            files
+                .layers
+                .iter()
+                .map(|layer| layer.diff_id.to_string())
+                .collect()
+        };
+        let (in_a, in_b) = (ids(a), ids(b));
+        let split = |files: &ImageFiles, other: &BTreeSet<String>| {
+            let all = files.layers.iter().cloned();
+            all.partition::<Vec<_>, _>(|layer| other.contains(layer.diff_id.as_str()))
+        };
+        let ((shared, only_a), (_, only_b)) = (split(a, &in_b), split(b, &in_a));
+        Self {
+            shared,
+            only_a,
+            only_b,
+        }
+    }
+}
+
+fn configs(a: &ImageFiles, b: &ImageFiles) -> Vec<(String, Value, Value)> {
+    let read = |files: &ImageFiles| -> Value {
+        serde_json::from_slice(&files.config.raw).unwrap_or_default()
+    };
+    let (a, b) = (read(a), read(b));
+    let mut all = Vec::new();
+    for field in FIELDS {
+        all.push((field.to_owned(), a[field].clone(), b[field].clone()));
+    }
+    let keys = |value: &Value| -> BTreeSet<String> {
+        value["config"]
+            .as_object()
+            .map(|map| map.keys().cloned().collect())
+            .unwrap_or_default()
+    };
+    for key in keys(&a).union(&keys(&b)) {
+        let (before, after) = (a["config"][key].clone(), b["config"][key].clone());
+        all.push((format!("config.{key}"), before, after));
+    }
+    all.retain(|(_, before, after)| before != after);
+    all
+}
+
+/// Both trees are sorted: one walk over the two finds all.
+fn changes<'a>(a: &'a ImageFiles, b: &'a ImageFiles) -> Vec<Change<'a>> {
+    let mut all = Vec::new();
+    let (mut before, mut after) = (a.tree.below(b"").peekable(), b.tree.below(b"").peekable());
+    while let Some((path, left, right)) = next(&mut before, &mut after) {
+        let same = match (left, right) {
+            (Some(left), Some(right)) => is_same(&left.entry, &right.entry),
+            _ => false,
+        };
+        if !same {
+            all.push(Change {
+                path,
+                before: left.map(|node| &node.entry),
+                after: right.map(|node| &node.entry),
+            });
+        }
+    }
+    all
+}
+
+type Item<'a> = (&'a [u8], &'a Node);
+
+fn next<'a>(
+    before: &mut Peekable<impl Iterator<Item = Item<'a>>>,
+    after: &mut Peekable<impl Iterator<Item = Item<'a>>>,
+) -> Option<(&'a [u8], Option<&'a Node>, Option<&'a Node>)> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let order = match (before.peek(), after.peek()) {
+        (None, None) => return None,
+        (Some(_), None) => Less,
+        (None, Some(_)) => Greater,
+        (Some((left, _)), Some((right, _))) => left.cmp(right),
+    };
+    let left = if order == Greater {
+        None
+    } else {
+        before.next()
+    };
+    let right = if order == Less { None } else { after.next() };
+    debug_assert!(order != Equal || left.is_some());
+    let path = left.or(right).map(|(path, _)| path)?;
+    Some((
+        path,
+        left.map(|(_, node)| node),
+        right.map(|(_, node)| node),
+    ))
+}
+
+fn is_same(a: &Entry, b: &Entry) -> bool {
+    let kind = a.kind == b.kind && a.mode == b.mode && a.uid == b.uid && a.gid == b.gid;
+    let device = !matches!(a.kind, Kind::CharDevice | Kind::BlockDevice) || a.device == b.device;
+    kind && device
+        && (a.size, a.stored, a.hash) == (b.size, b.stored, b.hash)
+        && a.link == b.link
+        && a.xattrs == b.xattrs
+}
+
+fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &[Change<'_>]) -> String {
+    let mut text = String::new();
+    if !config.is_empty() {
+        text.push_str("Config:\n");
+        for (field, before, after) in config {
+            text.push_str(&format!("  {field}: {before} -> {after}\n"));
+        }
+    }
+    let size = |layers: &[FileLayer]| table_size(layers.iter().map(|layer| layer.size).sum());
+    text.push_str(&format!(
+        "Layers: {} shared ({}), {} removed ({}), {} added ({})\n",
+        layers.shared.len(),
+        size(&layers.shared),
+        layers.only_a.len(),
+        size(&layers.only_a),
+        layers.only_b.len(),
+        size(&layers.only_b),
+    ));
+    let (mut added, mut changed, mut removed) = (0, 0, 0);
+    for change in changes {
+        let name = shown(change.path);
+        let line = match (change.before, change.after) {
+            (None, Some(after)) => {
+                added += 1;
+                format!("A /{name} {}\n", table_size(after.size))
+            }
+            (Some(before), None) => {
+                removed += 1;
+                format!("D /{name} {}\n", table_size(before.size))
+            }
+            (Some(before), Some(after)) => {
+                changed += 1;
+                let (before, after) = (table_size(before.size), table_size(after.size));
+                format!("C /{name} {before} -> {after}\n")
+            }
+            (None, None) => continue,
+        };
+        text.push_str(&line);
+    }
+    text.push_str(&format!(
+        "Files: {added} added, {changed} changed, {removed} removed\n"
+    ));
+    text
+}
+
+fn layer(layer: &FileLayer) -> Value {
+    json!({ "DiffID": layer.diff_id.as_str(), "Blob": layer.blob.as_str(), "Size": layer.size })
+}
+
+fn change(change: &Change<'_>) -> Value {
+    let about = |entry: Option<&Entry>| {
+        entry.map(|entry| {
+            json!({
+                "Mode": super::files::mode(entry), "Uid": entry.uid, "Gid": entry.gid,
+                "Size": entry.size, "Link": shown(&entry.link),
+            })
+        })
+    };
+    let kind = match (change.before, change.after) {
+        (None, _) => "A",
+        (_, None) => "D",
+        _ => "C",
+    };
+    json!({
+        "Kind": kind, "Path": format!("/{}", shown(change.path)),
+        "Before": about(change.before), "After": about(change.after),
+    })
+}
