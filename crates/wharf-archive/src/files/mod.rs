@@ -46,6 +46,8 @@ pub struct Entry {
     pub gid: u64,
     /// When it was changed, in seconds since 1970.
     pub mtime: i64,
+    /// And in nanoseconds beside them.
+    pub nanos: u32,
     /// How many bytes a file has, holes included.
     pub size: u64,
     /// Where a link points to.

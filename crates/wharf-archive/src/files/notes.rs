@@ -74,6 +74,7 @@ impl NotesWriter {
         let link = link.or(pax.link).unwrap_or_else(|| header.link());
         let is_link = matches!(kind, Kind::Symlink | Kind::HardLink);
         let (uid, gid) = header.owner();
+        let (mtime, nanos) = pax.mtime.unwrap_or_else(|| (header.mtime(), 0));
         let owned = |(name, value): &(&[u8], &[u8])| (name.to_vec(), value.to_vec());
         self.content.reset();
         self.placed = false;
@@ -83,7 +84,8 @@ impl NotesWriter {
             mode: header.mode(),
             uid: pax.uid.unwrap_or(uid),
             gid: pax.gid.unwrap_or(gid),
-            mtime: pax.mtime.unwrap_or_else(|| header.mtime()),
+            mtime,
+            nanos,
             size: if kind == Kind::File { size } else { 0 },
             link: if is_link { link.to_vec() } else { Vec::new() },
             device: header.device(),
@@ -165,6 +167,7 @@ fn encode(entry: &Entry, out: &mut Vec<u8>) {
     };
     out.extend([kind, u8::from(entry.sparse)]);
     out.extend(entry.mode.to_le_bytes());
+    out.extend(entry.nanos.to_le_bytes());
     for number in [
         entry.uid,
         entry.gid,
@@ -258,6 +261,7 @@ fn decode(bytes: &[u8]) -> Option<Entry> {
         _ => return None,
     };
     let mode = u32::from_le_bytes(array(&mut rest)?);
+    let nanos = u32::from_le_bytes(array(&mut rest)?);
     let mut number = || Some(u64::from_le_bytes(array(&mut rest)?));
     let (uid, gid, mtime) = (number()?, number()?, number()?.cast_signed());
     let (size, offset, stored) = (number()?, number()?, number()?);
@@ -278,6 +282,7 @@ fn decode(bytes: &[u8]) -> Option<Entry> {
         uid,
         gid,
         mtime,
+        nanos,
         size,
         link,
         device,

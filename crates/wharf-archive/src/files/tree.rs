@@ -339,6 +339,7 @@ fn implied(path: &[u8], layer: usize) -> Node {
         uid: 0,
         gid: 0,
         mtime: 0,
+        nanos: 0,
         size: 0,
         link: Vec::new(),
         device: (0, 0),

@@ -16,8 +16,8 @@ pub(crate) struct Pax<'a> {
     /// The owner's and the group's numbers.
     pub(crate) uid: Option<u64>,
     pub(crate) gid: Option<u64>,
-    /// In seconds since 1970.
-    pub(crate) mtime: Option<i64>,
+    /// In seconds since 1970, and nanoseconds.
+    pub(crate) mtime: Option<(i64, u32)>,
     /// Extended attributes.
     pub(crate) xattrs: Vec<(&'a [u8], &'a [u8])>,
 }
@@ -40,7 +40,7 @@ impl<'a> Pax<'a> {
                 b"GNU.sparse.realsize" => real = number(value)?,
                 b"uid" => pax.uid = number(value)?,
                 b"gid" => pax.gid = number(value)?,
-                b"mtime" => pax.mtime = seconds(value),
+                b"mtime" => pax.mtime = time(value),
                 _ => {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                         pax.xattrs.retain(|(known, _)| *known != name);
@@ -76,11 +76,20 @@ fn number(value: &[u8]) -> Result<Option<u64>, TarProblem> {
     number.ok_or(TarProblem::Pax).map(Some)
 }
 
-/// Whole seconds of a time like `1700000000.123`. What is none is no time.
-fn seconds(value: &[u8]) -> Option<i64> {
+/// A time like `1700000000.123`. What is none is no time; what is finer than a nanosecond is cut off.
+fn time(value: &[u8]) -> Option<(i64, u32)> {
     let text = std::str::from_utf8(value).ok()?;
-    let whole = text.split('.').next()?;
-    whole.parse().ok()
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    if !part.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: u32 = format!("{part:0<9}").get(..9)?.parse().ok()?;
+    // Before 1970 the part counts backwards.
+    if text.starts_with('-') && nanos > 0 {
+        return Some((seconds.checked_sub(1)?, 1_000_000_000 - nanos));
+    }
+    Some((seconds, nanos))
 }
 
 /// A name with a zero byte would be another one for whoever stops there.
@@ -98,4 +107,24 @@ fn digits(text: &[u8]) -> Option<u64> {
         digit.is_ascii_digit().then_some(())?;
         value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_parts() {
+        assert_eq!(
+            time(b"1700000000.123456789"),
+            Some((1_700_000_000, 123_456_789))
+        );
+        assert_eq!(time(b"7"), Some((7, 0)));
+        assert_eq!(time(b"7.5"), Some((7, 500_000_000)));
+        assert_eq!(time(b"-1.25"), Some((-2, 750_000_000)));
+        assert_eq!(time(b"-3"), Some((-3, 0)));
+        for none in [&b""[..], b"x", b"1.x", b"99999999999999999999"] {
+            assert_eq!(time(none), None);
+        }
+    }
 }

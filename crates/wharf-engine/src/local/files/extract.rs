@@ -505,7 +505,7 @@ fn gid(entry: &Entry) -> rustix::io::Result<Gid> {
 fn times(entry: &Entry) -> Timestamps {
     let time = Timespec {
         tv_sec: entry.mtime,
-        tv_nsec: 0,
+        tv_nsec: entry.nanos.into(),
     };
     Timestamps {
         last_access: time,
