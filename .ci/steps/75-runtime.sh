@@ -11,7 +11,7 @@ tree() {
 }
 
 echo '{"default":[{"type":"insecureAcceptAnything"}]}' >"$SCRATCH/policy.json"
-for image in library/busybox:musl team/files:1 team/app:1.1; do
+for image in library/busybox:musl team/files:1; do
   new_store
   name=${image//[\/:]/-}
   wharf pull --quiet "$REGISTRY/$image" >/dev/null
@@ -27,11 +27,13 @@ done
 new_store
 wharf pull --quiet "$REGISTRY/library/busybox:musl" >/dev/null
 wharf unpack --bundle "$REGISTRY/library/busybox:musl" "$SCRATCH/bundle"
-# The bundle as it is, but for what it runs; a machine that lets nobody make cgroups or name spaces for the
-# network says so, and gets a bundle without them.
+# The bundle as it is, but for what it runs. crun refuses machines that have both versions of cgroups
+# mounted: here it sees only the older one.
 jq '.process.args = ["echo", "it runs"]' "$SCRATCH/bundle/config.json" >"$SCRATCH/config.json"
 cp "$SCRATCH/config.json" "$SCRATCH/bundle/config.json"
-said=$(crun --root "$SCRATCH/crun" --cgroup-manager=disabled run --bundle "$SCRATCH/bundle" "wharf-$$" 2>"$SCRATCH/crun.log") ||
+run='[ ! -d /sys/fs/cgroup/unified ] || umount /sys/fs/cgroup/unified; exec "$@"'
+said=$(unshare --mount sh -c "$run" sh crun --root "$SCRATCH/crun" --cgroup-manager=disabled \
+  run --bundle "$SCRATCH/bundle" "wharf-$$" 2>"$SCRATCH/crun.log") ||
   fail "crun: $(cat "$SCRATCH/crun.log")"
 [[ $said == 'it runs' ]] || fail "the container said: $said"
 echo 'ok: crun runs the bundle'

@@ -64,6 +64,9 @@ pub enum TreeError {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     nodes: BTreeMap<Vec<u8>, Node>,
+    /// The folder of the entry before, as it was written and as it was found: most archives name a
+    /// folder's files one after the other.
+    last: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// For messages.
@@ -94,18 +97,28 @@ impl Tree {
     }
 
     fn put(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
-        let mut path: Vec<&[u8]> = words(&entry.name).collect();
-        if path.contains(&&b".."[..]) {
+        if words(&entry.name).any(|word| word == b"..") {
             return Err(TreeError::Escapes(shown(&entry.name)));
         }
-        let Some(base) = path.pop().map(<[u8]>::to_vec) else {
+        let Some(base) = words(&entry.name).last() else {
             // The root itself: its permissions count.
             if entry.kind == Kind::Folder {
                 self.nodes.insert(Vec::new(), Node { entry, layer });
             }
             return Ok(());
         };
-        let folder = self.folder(&path.join(&b'/'), layer)?;
+        let (base, end) = (base.to_vec(), base.as_ptr_range().start);
+        let written = entry.name.as_ptr_range().start;
+        let above = &entry.name[..end.addr() - written.addr()];
+        let folder = match &self.last {
+            Some((known, folder)) if known == above => folder.clone(),
+            _ => {
+                let above = above.to_vec();
+                let folder = self.folder(&above, layer)?;
+                self.last = Some((above, folder.clone()));
+                folder
+            }
+        };
         if base == OPAQUE {
             self.remove_below(&folder, layer);
             return Ok(());
@@ -132,15 +145,22 @@ impl Tree {
                 },
             );
         }
+        if entry.kind == Kind::Symlink {
+            // What led here may lead elsewhere from now on.
+            self.last = None;
+        }
         if entry.kind != Kind::Folder {
             // Whatever was there, a folder with all that is in it too, makes room.
-            self.remove(&place, usize::MAX);
+            if self.nodes.contains_key(&place) {
+                self.remove(&place, usize::MAX);
+            }
         } else if self
             .nodes
             .get(&place)
             .is_some_and(|old| old.entry.kind != Kind::Folder)
         {
             self.nodes.remove(&place);
+            self.last = None;
         }
         self.nodes.insert(place, Node { entry, layer: from });
         Ok(())
@@ -314,6 +334,7 @@ impl Tree {
     fn remove(&mut self, path: &[u8], layer: usize) {
         if self.nodes.get(path).is_some_and(|node| node.layer < layer) {
             self.nodes.remove(path);
+            self.last = None;
         }
         self.remove_below(path, layer);
     }
@@ -326,6 +347,7 @@ impl Tree {
             let holds = self.below(&path).any(|(_, node)| node.layer >= layer);
             if !holds {
                 self.nodes.remove(&path);
+                self.last = None;
             }
         }
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use wharf_archive::files::{Entry, Kind, Node};
 use wharf_core::human::table_size;
-use wharf_engine::{FileLayer, ImageFiles};
+use wharf_engine::{EngineError, ErrorKind, FileLayer, ImageFiles};
 
 use super::files::{platform, shown};
 use crate::context::Context;
@@ -56,10 +56,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
-    let (a, b) = (
-        engine.files(a, platform.as_ref())?,
-        engine.files(b, platform.as_ref())?,
-    );
+    // Each is a walk over tens of thousands of entries: two at once.
+    let (a, b) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| engine.files(b, platform.as_ref()));
+        let a = engine.files(a, platform.as_ref())?;
+        let stopped = |_| Err(EngineError::new(ErrorKind::Internal, "the reading stopped"));
+        Ok::<_, Failure>((a, other.join().unwrap_or_else(stopped)?))
+    })?;
     let (config, layers, changes) = (configs(&a, &b), Layers::of(&a, &b), changes(&a, &b));
     match arguments.format.as_deref() {
         None | Some("") => print(&text(&config, &layers, &changes)),
