@@ -59,8 +59,8 @@ tar -x -C "$SCRATCH/layout" -f "$SCRATCH/saved.tar"
 jq '.manifests[0].annotations."org.opencontainers.image.ref.name" = "one"' "$SCRATCH/layout/index.json" >"$SCRATCH/index.json"
 cp "$SCRATCH/index.json" "$SCRATCH/layout/index.json"
 umoci stat --image "$SCRATCH/layout:one" --json | jq -e '.history | length > 0' >/dev/null || fail 'umoci reads nothing'
-umoci unpack --rootless --image "$SCRATCH/layout:one" "$SCRATCH/bundle" >"$SCRATCH/umoci.log" 2>&1 || fail "umoci: $(cat "$SCRATCH/umoci.log")"
-[[ -d $SCRATCH/bundle/rootfs ]] || fail 'umoci unpacks nothing'
+umoci unpack --rootless --image "$SCRATCH/layout:one" "$SCRATCH/umoci-bundle" >"$SCRATCH/umoci.log" 2>&1 || fail "umoci: $(cat "$SCRATCH/umoci.log")"
+[[ -d $SCRATCH/umoci-bundle/rootfs ]] || fail 'umoci unpacks nothing'
 echo 'ok: umoci reads and unpacks the layout'
 
 # What skopeo writes is loaded: a docker-archive has plain layers and the same config, an OCI archive
