@@ -22,6 +22,8 @@ const SOURCE: &str = "/usr";
 const SHARES: [u64; 7] = [27, 22, 18, 13, 10, 7, 3];
 /// What `docker build` and most other builders use.
 const GZIP_LEVEL: u32 = 6;
+/// What the image is called in its layout.
+pub(crate) const TAG: &str = "1";
 /// How much is written to a layer's file at once, in bytes.
 const BUFFER: usize = 1024 * 1024;
 
@@ -37,6 +39,31 @@ pub(crate) struct Image {
     pub(crate) compressed: u64,
     /// How many layers it has.
     pub(crate) layers: usize,
+}
+
+impl Image {
+    /// Its layers' files, the base first.
+    pub(crate) fn layer_files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let blobs = self.layout.join("blobs/sha256");
+        let document: Value =
+            serde_json::from_slice(&fs::read(blob(&blobs, &self.manifest.digest))?)?;
+        let layers: Vec<Descriptor> = serde_json::from_value(document["layers"].clone())?;
+        Ok(layers.iter().map(|l| blob(&blobs, &l.digest)).collect())
+    }
+
+    /// Another image of the same layout, of some of its layers.
+    pub(crate) fn with(&self, config: &Value, mut manifest: Value) -> anyhow::Result<Self> {
+        let blobs = self.layout.join("blobs/sha256");
+        manifest["config"] = serde_json::to_value(put(&blobs, media_type::OCI_CONFIG, config)?)?;
+        let layers = manifest["layers"].as_array().map_or(0, Vec::len);
+        Ok(Self {
+            layout: self.layout.clone(),
+            manifest: put(&blobs, media_type::OCI_MANIFEST, &manifest)?,
+            unpacked: self.unpacked,
+            compressed: self.compressed,
+            layers,
+        })
+    }
 }
 
 /// A layer that was written.
@@ -62,6 +89,9 @@ pub(crate) fn prepare(layout: &Path, size: u64, layers: usize) -> anyhow::Result
     descriptor
         .annotations
         .insert("unpacked".into(), unpacked.to_string());
+    descriptor
+        .annotations
+        .insert("org.opencontainers.image.ref.name".into(), TAG.into());
     fs::write(
         layout.join("oci-layout"),
         r#"{"imageLayoutVersion":"1.0.0"}"#,

@@ -5,10 +5,13 @@
 //! | [`image`] | the image, made out of the machine's own /usr |
 //! | [`registry`] | who serves it |
 //! | [`peers`], [`docker`] | who pulls it |
+//! | [`archive`] | the image as a docker-archive |
+//! | [`transfers`] | whole images in and out of the store, and looks into one |
 //! | [`commands`] | short commands on large stores |
 //! | [`measure`] | wall time, processor time and memory of a command |
 //! | [`report`] | the tables, and which targets are met |
 
+mod archive;
 mod commands;
 mod docker;
 mod image;
@@ -16,6 +19,7 @@ pub(crate) mod measure;
 mod peers;
 mod registry;
 mod report;
+mod transfers;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +29,7 @@ use anyhow::Context as _;
 use crate::process::{build_wharf, workspace};
 use peers::{Contender, Ground};
 use registry::Registry;
-use report::{Pulls, Results};
+use report::{Results, Runs};
 
 /// The image's size unpacked, in bytes: more than 1 GB, as promised.
 const SIZE: u64 = 1_130_000_000;
@@ -61,16 +65,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
     let wharf = options.wharf.clone().map_or_else(build_wharf, Ok)?;
     let (size, folder) = if options.quick {
-        (SMALL_SIZE, "small")
+        (SMALL_SIZE, "usr-small")
     } else {
-        (SIZE, "large")
+        (SIZE, "usr-large")
     };
     println!("making the image");
     let image = image::prepare(&work.join(folder), size, LAYERS)?;
-    let named = image::prepare(&work.join("named"), NAMED_SIZE, 1)?;
+    let named = image::prepare(&work.join("usr-named"), NAMED_SIZE, 1)?;
     let registry = Registry::start(&work.join("registry"), &wharf)?;
     let pulled = registry.push(&image, "bench/usr")?;
     let named = registry.push(&named, "bench/named")?;
+    let shorter = registry.push(&transfers::shorter(&image)?, "bench/shorter")?;
+    let archive = archive::prepare(&image, transfers::NAME)?;
     let folder = work.join("run");
     let ground = Ground {
         folder: folder.clone(),
@@ -85,23 +91,33 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         (options.rounds, options.runs)
     };
     let pulls = pull(&mut contenders, &ground, rounds)?;
+    let works = |name| pulls.iter().any(|p| p.name == name && p.failure.is_none());
+    let docker = contenders
+        .iter()
+        .filter(|c| works(c.name))
+        .find_map(Contender::docker);
+    println!("in, out and looking");
+    let stage = transfers::Stage {
+        ground: &ground,
+        image: &image,
+        archive: &archive,
+        shorter: &shorter,
+        docker,
+    };
+    let transfers = transfers::run(&stage, rounds)?;
     println!("short commands");
     let ground = Ground {
         folder,
         image: named,
         wharf,
     };
-    let works = |name| pulls.iter().any(|p| p.name == name && p.failure.is_none());
-    let docker = contenders
-        .iter()
-        .filter(|c| works(c.name))
-        .find_map(Contender::docker);
     let commands = commands::run(&ground, docker, options.quick, runs)?;
     drop(contenders);
     let results = Results {
         image,
         registry: registry.software.clone(),
         pulls,
+        transfers,
         missing,
         commands,
     };
@@ -116,19 +132,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Everybody pulls, in turn, round after round.
-fn pull(
-    contenders: &mut [Contender],
-    ground: &Ground,
-    rounds: usize,
-) -> anyhow::Result<Vec<Pulls>> {
-    let mut all: Vec<Pulls> = contenders
+fn pull(contenders: &mut [Contender], ground: &Ground, rounds: usize) -> anyhow::Result<Vec<Runs>> {
+    let mut all: Vec<Runs> = contenders
         .iter()
-        .map(|c| Pulls {
-            name: c.name,
-            version: c.version.clone(),
-            rounds: vec![],
-            failure: None,
-        })
+        .map(|c| Runs::new("pull", c.name, c.version.clone()))
         .collect();
     for round in 0..rounds {
         for (contender, pulls) in contenders.iter_mut().zip(&mut all) {

@@ -50,6 +50,17 @@ impl Ground {
         Ok(self)
     }
 
+    /// A wharf that works on a store of its own.
+    pub(crate) fn command(&self, store: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.wharf);
+        command
+            .env("WHARF_ROOT", store)
+            .env("WHARF_CONFIG", self.file("full.toml"))
+            .env("HOME", self.folder.join("home"))
+            .args(arguments);
+        command
+    }
+
     fn file(&self, name: &str) -> OsString {
         self.folder.join(name).into()
     }

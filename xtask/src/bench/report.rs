@@ -7,8 +7,9 @@ use super::commands::Timed;
 use super::image::Image;
 use super::measure::{Usage, median_time};
 
-/// What one contender's pulls took, round after round.
-pub(crate) struct Pulls {
+/// What one contender's runs of one kind of work took, round after round.
+pub(crate) struct Runs {
+    pub(crate) what: &'static str,
     pub(crate) name: &'static str,
     pub(crate) version: String,
     pub(crate) rounds: Vec<Usage>,
@@ -16,7 +17,17 @@ pub(crate) struct Pulls {
     pub(crate) failure: Option<String>,
 }
 
-impl Pulls {
+impl Runs {
+    pub(crate) fn new(what: &'static str, name: &'static str, version: String) -> Self {
+        Self {
+            what,
+            name,
+            version,
+            rounds: Vec::new(),
+            failure: None,
+        }
+    }
+
     fn wall(&self) -> Option<Duration> {
         median_time(
             &self
@@ -46,7 +57,9 @@ impl Pulls {
 pub(crate) struct Results {
     pub(crate) image: Image,
     pub(crate) registry: String,
-    pub(crate) pulls: Vec<Pulls>,
+    pub(crate) pulls: Vec<Runs>,
+    /// Images in and out, and looks into one.
+    pub(crate) transfers: Vec<Runs>,
     pub(crate) missing: Vec<String>,
     pub(crate) commands: Vec<Timed>,
 }
@@ -70,6 +83,8 @@ impl Results {
         text += &self.setting();
         text += "\n## Pull\n\n";
         text += &self.pull_table();
+        text += "\n## In, out and looking\n\n";
+        text += &self.transfer_table();
         text += "\n## Commands\n\n";
         text += &self.command_table();
         text += "\n## Targets\n\n";
@@ -138,6 +153,90 @@ impl Results {
         text + "\nThe ratio is to the fastest of skopeo, crane and oras, which check no diff IDs and do not sync.\n"
     }
 
+    fn transfer_table(&self) -> String {
+        let mut text = String::from(
+            "The same image, in and out of a store that has it in full; measured as the pulls are. `load` reads a \
+             docker-archive with plain layers; `push` goes to an empty registry; `tar -x` reads the same gzip \
+             layers; `cat` prints the last small file of the largest layer.\n\n\
+             | work | who | version | rounds | time | spread | processor time | peak memory |\n\
+             |---|---|---|--:|--:|--:|--:|--:|\n",
+        );
+        for runs in &self.transfers {
+            let head = format!("| {} | {} | {} ", runs.what, runs.name, runs.version);
+            if let Some(failure) = &runs.failure {
+                text += &format!("{head}| failed: {} | | | | |\n", failure.replace('|', "/"));
+                continue;
+            }
+            let times = runs.rounds.iter().map(|round| round.wall);
+            let (least, most) = (times.clone().min(), times.max());
+            let (Some(wall), Some(cpu), Some(peak), Some(least), Some(most)) =
+                (runs.wall(), runs.cpu(), runs.peak(), least, most)
+            else {
+                continue;
+            };
+            text += &format!(
+                "{head}| {} | {:.3} s | {:.3} – {:.3} | {:.3} s | {:.1} MB |\n",
+                runs.rounds.len(),
+                wall.as_secs_f64(),
+                least.as_secs_f64(),
+                most.as_secs_f64(),
+                cpu.as_secs_f64(),
+                megabytes(peak),
+            );
+        }
+        text
+    }
+
+    /// What was promised of each kind of work.
+    fn transfer_targets(&self) -> Vec<Target> {
+        let find = |what, who| {
+            self.transfers
+                .iter()
+                .find(move |runs| runs.what == what && runs.name == who)
+        };
+        let wall = |what, who| find(what, who).and_then(Runs::wall);
+        let over = |what, a, b| Some(ratio(wall(what, a)?, wall(what, b)?));
+        let mut targets: Vec<Target> = [
+            ("save", "docker", 5.0),
+            ("load", "docker", 10.0),
+            ("push", "docker", 3.0),
+            ("unpack", "umoci", 2.5),
+        ]
+        .into_iter()
+        .map(|(what, who, times)| {
+            let measured = over(what, who, "wharf");
+            Target::at_least(format!("{what}, faster than {who}"), measured, times, "×")
+        })
+        .collect();
+        for (what, who, times) in [
+            ("push", "skopeo", 1.0),
+            ("push", "crane", 1.0),
+            ("unpack", "tar -x", 1.5),
+        ] {
+            let measured = over(what, "wharf", who);
+            targets.push(Target::at_most(
+                format!("{what}, to {who}"),
+                measured,
+                times,
+                "×",
+            ));
+        }
+        for what in ["ls -R", "diff"] {
+            let measured = wall(what, "wharf").map(milliseconds);
+            targets.push(Target::at_most(what, measured, 50.0, "ms"));
+        }
+        for what in ["save", "load", "push", "unpack", "ls -R", "diff", "cat"] {
+            let measured = find(what, "wharf").and_then(Runs::peak).map(megabytes);
+            targets.push(Target::at_most(
+                format!("peak memory, {what}"),
+                measured,
+                64.0,
+                "MB",
+            ));
+        }
+        targets
+    }
+
     fn command_table(&self) -> String {
         let mut text = String::from(
             "Whole commands, from start to exit, in turn; medians. wharf's tag is durable when it returns.\n\n\
@@ -164,15 +263,15 @@ impl Results {
 
     fn target_table(&self) -> String {
         let mut text = String::from("| target | limit | measured | |\n|---|--:|--:|---|\n");
-        for target in self.targets() {
+        for target in self.targets().into_iter().chain(self.transfer_targets()) {
             text += &format!("{}\n", target.row());
         }
         text
     }
 
     fn targets(&self) -> Vec<Target> {
-        let wall = |name| self.pulls(name).and_then(Pulls::wall);
-        let peak = |name| self.pulls(name).and_then(Pulls::peak).map(megabytes);
+        let wall = |name| self.pulls(name).and_then(Runs::wall);
+        let peak = |name| self.pulls(name).and_then(Runs::peak).map(megabytes);
         let over = |a: Option<Duration>, b: Option<Duration>| Some(ratio(a?, b?));
         let (digest, full) = (wall("wharf, verify = digest"), wall("wharf, verify = full"));
         let fastest = self.fastest_copier();
@@ -245,7 +344,7 @@ impl Results {
             .min()
     }
 
-    fn pulls(&self, name: &str) -> Option<&Pulls> {
+    fn pulls(&self, name: &str) -> Option<&Runs> {
         self.pulls.iter().find(|pulls| pulls.name == name)
     }
 
@@ -356,15 +455,14 @@ mod tests {
 
     #[test]
     fn compares_with_the_fastest_copier() {
-        let pulls = |name, seconds| Pulls {
-            name,
-            version: "1".into(),
-            rounds: vec![Usage {
-                wall: Duration::from_secs(seconds),
-                cpu: Duration::ZERO,
-                peak: 1,
-            }],
-            failure: None,
+        let usage = |seconds| Usage {
+            wall: Duration::from_secs(seconds),
+            cpu: Duration::ZERO,
+            peak: 1,
+        };
+        let pulls = |name, seconds| Runs {
+            rounds: vec![usage(seconds)],
+            ..Runs::new("pull", name, "1".into())
         };
         let layout = std::path::PathBuf::new();
         let manifest = wharf_core::Descriptor::of("x", b"");
@@ -383,6 +481,16 @@ mod tests {
                 pulls("oras", 4),
                 pulls("docker", 1),
             ],
+            transfers: vec![
+                Runs {
+                    rounds: vec![usage(2)],
+                    ..Runs::new("save", "wharf", "1".into())
+                },
+                Runs {
+                    rounds: vec![usage(8)],
+                    ..Runs::new("save", "docker", "1".into())
+                },
+            ],
             missing: vec!["podman: not in PATH".into()],
             commands: Vec::new(),
         };
@@ -391,6 +499,10 @@ mod tests {
             text.contains(
                 "| pull, digest, to the fastest copier | ≤ 1 × | 1.50 × | **missed** by 50 % |"
             ),
+            "{text}"
+        );
+        assert!(
+            text.contains("| save, faster than docker | ≥ 5 × | 4.00 × | **missed** by 20 % |"),
             "{text}"
         );
         assert!(
