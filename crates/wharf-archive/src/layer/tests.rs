@@ -266,6 +266,17 @@ fn refuses_a_window_that_would_not_fit() {
 }
 
 #[test]
+fn refuses_ten_gigabytes_of_zeros_in_ten_megabytes() {
+    // A gzip file may have any number of members.
+    let member = gzip(&vec![0; 64 << 20]);
+    assert!(member.len() * 160 < 11_000_000);
+    let mut reading = LayerInspector::new().start();
+    let refusal = (0..160).find_map(|_| reading.write(&member).err());
+    let refusal = refusal.expect("a bomb has gone through").to_string();
+    assert!(refusal.contains("times its size"), "{refusal}");
+}
+
+#[test]
 fn refuses_what_grows_without_end() {
     let zeros = vec![0; 8 << 20];
     let limits = Limits {
