@@ -15,6 +15,7 @@ mod gzip;
 pub(crate) mod header;
 pub(crate) mod limits;
 pub(crate) mod pax;
+pub(crate) mod seek;
 pub(crate) mod unpack;
 mod walk;
 mod zstd;
@@ -96,6 +97,7 @@ impl Inspector for LayerInspector {
         self.reads(layer).then(|| {
             let mut reading = self.reading();
             if let Some(notes) = notes {
+                reading.unpack.mark();
                 reading.content.walk.note(NotesWriter::new(notes));
             }
             Box::new(reading) as _
@@ -170,6 +172,7 @@ impl Inspect for Reading {
         let mut size = 0;
         self.attempt(|unpack, content| {
             unpack.finish(&mut |bytes| content.write(bytes))?;
+            content.walk.points(unpack.points());
             size = content.walk.finish()?;
             Ok(())
         })?;

@@ -7,7 +7,10 @@ use std::os::unix::fs::FileExt as _;
 
 use wharf_core::digest::Algorithm;
 use wharf_core::{Digest, Hasher};
+use xxhash_rust::xxh3::xxh3_128;
+use zlib_rs::InflateFlush;
 
+use super::{Entry, notes};
 use crate::layer::fault::Fault;
 use crate::layer::gate::Gate;
 use crate::layer::limits::WINDOW_LOG_MAX;
@@ -15,6 +18,9 @@ use crate::layer::unpack::Unpack;
 
 /// How much of a blob is read at once, in bytes.
 const READ: usize = 128 * 1024;
+
+/// What counts as a small file, in bytes: it is held in memory to be compared with its hash.
+const SMALL_MAX: u64 = 4 << 20;
 
 /// Why contents cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +104,45 @@ pub fn contents(
     Ok(())
 }
 
+/// The content of one small file, from the notes' point before it: `None` if there is no such point, or
+/// if what is found there is not what the notes say.
+pub fn small(blob: &File, notes: &File, entry: &Entry) -> io::Result<Option<Vec<u8>>> {
+    if entry.stored > SMALL_MAX || entry.sparse {
+        return Ok(None);
+    }
+    let points = notes::points(notes)?;
+    let after = points.partition_point(|point| point.unpacked <= entry.offset);
+    let Some(point) = after.checked_sub(1).and_then(|at| points.get(at)) else {
+        return Ok(None);
+    };
+    let Some(mut inflate) = point.begin() else {
+        return Ok(None);
+    };
+    let wanted = entry.offset..entry.offset + entry.stored;
+    let (mut position, mut at) = (point.unpacked, point.packed);
+    let (mut found, mut input, mut output) = (Vec::new(), vec![0; READ], vec![0; READ]);
+    while position < wanted.end {
+        let length = blob.read_at(&mut input, at)?;
+        let before = (inflate.total_in(), inflate.total_out());
+        let done = inflate.decompress(&input[..length], &mut output, InflateFlush::NoFlush);
+        let (taken, given) = (
+            inflate.total_in() - before.0,
+            inflate.total_out() - before.1,
+        );
+        if done.is_err() || taken + given == 0 {
+            return Ok(None);
+        }
+        at += taken;
+        let (from, to) = (wanted.start.max(position), wanted.end.min(position + given));
+        if from < to {
+            let index = |place: u64| usize::try_from(place - position).unwrap_or(READ);
+            found.extend_from_slice(&output[index(from)..index(to)]);
+        }
+        position += given;
+    }
+    Ok((xxh3_128(&found) == entry.hash).then_some(found))
+}
+
 /// A layer's archive, unpacked as it is read.
 pub fn reader(mut blob: File) -> io::Result<Box<dyn Read + Send>> {
     let mut magic = [0; 4];
@@ -164,5 +209,99 @@ impl Pass<'_> {
             self.next += 1;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use wharf_core::layer::Inspector as _;
+    use wharf_core::{Descriptor, media_type};
+
+    use super::*;
+    use crate::LayerInspector;
+
+    /// How many files, of how many bytes.
+    const FILES: usize = 300;
+    const FILE_SIZE: usize = 70_001;
+
+    /// Words, none of them where the last file had it.
+    fn content(number: usize) -> Vec<u8> {
+        let (mut state, mut text) = (number as u64 + 1, Vec::new());
+        while text.len() < FILE_SIZE {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            write!(text, "{} ", state >> 50).unwrap();
+        }
+        text.truncate(FILE_SIZE);
+        text
+    }
+
+    fn layer(level: u32) -> Vec<u8> {
+        let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::new(level)));
+        for number in 0..FILES {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(FILE_SIZE as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, format!("{number}"), &content(number)[..])
+                .unwrap();
+        }
+        tar.into_inner().unwrap().finish().unwrap()
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn small_files_are_read_from_the_point_before_them() {
+        for level in [0, 1, 6, 9] {
+            let bytes = layer(level);
+            let mut notes = tempfile::tempfile().unwrap();
+            let mut reading = LayerInspector::new()
+                .begin(
+                    &Descriptor::of(media_type::OCI_LAYER_GZIP, &bytes),
+                    Some(Box::new(notes.try_clone().unwrap())),
+                )
+                .unwrap();
+            for piece in bytes.chunks(100_000) {
+                reading.write(piece).unwrap();
+            }
+            reading.finish().unwrap();
+            notes.rewind().unwrap();
+            let entries = notes::read(&notes).unwrap().unwrap();
+            let points = notes::points(&notes).unwrap();
+            // Stored data says too little about its bits, and level 1 makes few blocks or one.
+            assert!(level < 6 || points.len() == 2, "{level}: {}", points.len());
+            let blob = file(&bytes);
+            let first = points.first().map_or(u64::MAX, |point| point.unpacked);
+            for (number, entry) in entries.iter().enumerate().step_by(7) {
+                let found = small(&blob, &notes, entry).unwrap();
+                assert_eq!(
+                    found.is_some(),
+                    entry.offset >= first,
+                    "level {level}, {number}"
+                );
+                assert!(found.is_none_or(|found| found == content(number)));
+            }
+            if points.is_empty() {
+                continue;
+            }
+            // Of damaged points and of another blob, nothing is read.
+            let last = entries.last().unwrap();
+            let length = notes.metadata().unwrap().len();
+            assert_eq!(
+                small(&file(&bytes[..bytes.len() / 2]), &notes, last).unwrap(),
+                None
+            );
+            notes.write_all_at(&[0xff; 64], length - 500).unwrap();
+            assert_eq!(small(&blob, &notes, last).unwrap(), None);
+        }
     }
 }

@@ -2,27 +2,34 @@
 //!
 //! ```text
 //! magic  { length  entry }…  0  number of entries  checksum
+//! { point }…  checksum  place of the first point
 //! ```
 //!
 //! Numbers are little-endian. Notes can be lost and made again, so nothing is done about those that
 //! are damaged, cut off or of another version: they count as not there. What cannot be written ends the
 //! notes and not the layer.
 
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::FileExt as _;
 
 use wharf_core::layer::Notes;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Entry, Kind};
 use crate::layer::header::{Header, Kind as HeaderKind};
 use crate::layer::limits::{NAME_MAX, PAX_MAX};
 use crate::layer::pax::Pax;
+use crate::layer::seek::Point;
 
 /// What notes begin with; the last byte but one is the version.
-const MAGIC: [u8; 8] = *b"wnotes\x01\n";
+const MAGIC: [u8; 8] = *b"wnotes\x02\n";
 
 /// Bounds one entry: two names and the attributes of a PAX header.
 const ENTRY_MAX: u64 = 2 * NAME_MAX + PAX_MAX + 1024;
+
+/// Bounds all points of a layer, in bytes: there are 256 at most, with a window of 32 KiB each.
+const POINTS_MAX: u64 = 256 * 40 * 1024;
 
 /// Writes notes.
 pub(crate) struct NotesWriter {
@@ -33,6 +40,8 @@ pub(crate) struct NotesWriter {
     pending: Option<Entry>,
     placed: bool,
     count: u64,
+    length: u64,
+    points: Vec<Point>,
 }
 
 impl NotesWriter {
@@ -44,6 +53,8 @@ impl NotesWriter {
             pending: None,
             placed: false,
             count: 0,
+            length: 0,
+            points: Vec::new(),
         };
         writer.write(&MAGIC);
         writer
@@ -134,6 +145,11 @@ impl NotesWriter {
         self.count += 1;
     }
 
+    /// Where the layer can be unpacked from.
+    pub(crate) fn points(&mut self, points: Vec<Point>) {
+        self.points = points;
+    }
+
     /// Everything has passed, and is right.
     pub(crate) fn finish(mut self) {
         self.ends();
@@ -141,12 +157,20 @@ impl NotesWriter {
         self.write(&self.count.to_le_bytes());
         let sum = self.sum.digest();
         self.write(&sum.to_le_bytes());
+        let (start, mut bytes) = (self.length, Vec::new());
+        for point in std::mem::take(&mut self.points) {
+            encode_point(&point, &mut bytes);
+        }
+        self.write(&bytes);
+        self.write(&xxh3_64(&bytes).to_le_bytes());
+        self.write(&start.to_le_bytes());
         let flushed = self.out.take().map(|mut out| out.flush());
         tracing::trace!(?flushed, entries = self.count, "notes");
     }
 
     fn write(&mut self, bytes: &[u8]) {
         self.sum.update(bytes);
+        self.length += bytes.len() as u64;
         let Some(out) = &mut self.out else { return };
         if let Err(error) = out.write_all(bytes) {
             tracing::debug!(%error, "the notes of a layer end here");
@@ -193,6 +217,52 @@ fn text(bytes: &[u8], out: &mut Vec<u8>) {
     // An entry has fewer bytes than this counts; see ENTRY_MAX.
     out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(bytes);
+}
+
+fn encode_point(point: &Point, out: &mut Vec<u8>) {
+    out.extend(point.packed.to_le_bytes());
+    out.extend(point.unpacked.to_le_bytes());
+    out.extend([point.bits, point.byte]);
+    text(&point.window, out);
+}
+
+/// Reads the points of notes; none if they are damaged.
+pub(super) fn points(notes: &File) -> io::Result<Vec<Point>> {
+    let length = notes.metadata()?.len();
+    let mut place = [0; 8];
+    let Some(end) = length.checked_sub(16).filter(|end| *end >= 24) else {
+        return Ok(Vec::new());
+    };
+    notes.read_exact_at(&mut place, length - 8)?;
+    let start = u64::from_le_bytes(place);
+    let Some(size) = end.checked_sub(start).filter(|size| *size <= POINTS_MAX) else {
+        return Ok(Vec::new());
+    };
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+    notes.read_exact_at(&mut bytes, start)?;
+    notes.read_exact_at(&mut place, end)?;
+    if u64::from_le_bytes(place) != xxh3_64(&bytes) {
+        return Ok(Vec::new());
+    }
+    let (mut rest, mut all) = (&bytes[..], Vec::new());
+    while let Some(point) = decode_point(&mut rest) {
+        all.push(point);
+    }
+    Ok(all)
+}
+
+fn decode_point(rest: &mut &[u8]) -> Option<Point> {
+    let packed = u64::from_le_bytes(array(rest)?);
+    let unpacked = u64::from_le_bytes(array(rest)?);
+    let [bits, byte] = array(rest)?;
+    let window = string(rest)?;
+    (bits < 8).then_some(Point {
+        packed,
+        unpacked,
+        bits,
+        byte,
+        window,
+    })
 }
 
 /// Reads notes; `None` if they are damaged, cut off or of another version.

@@ -3,10 +3,11 @@
 //! The members' frame is read here and only the deflate data is handed to zlib-rs: its own gzip mode
 //! computes the checksum in its window, which costs a sixth of the speed (docs/speed.md).
 
-use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::OUTPUT;
 use super::fault::Fault;
+use super::seek::{Marks, Point};
 
 /// The beginning of a member: two magic bytes and the only method there is, deflate.
 pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
@@ -22,7 +23,7 @@ const FLAGS_RESERVED: u8 = 0xe0;
 
 /// Reads gzip.
 pub(super) struct Gunzip {
-    inflate: Decompress,
+    inflate: Inflate,
     output: Box<[u8]>,
     state: State,
     /// The flags of the member's header whose parts are still to come.
@@ -31,6 +32,11 @@ pub(super) struct Gunzip {
     crc: crc32fast::Hasher,
     /// The length of the member's content. Only its lowest 32 bits count.
     len: u64,
+    /// Where the blob's bytes that were handed over end.
+    end: u64,
+    /// The last byte that was inflated.
+    last: u8,
+    marks: Option<Marks>,
 }
 
 /// What comes next.
@@ -71,15 +77,24 @@ impl<const N: usize> Field<N> {
 }
 
 impl Gunzip {
-    pub(super) fn new() -> Self {
+    /// With `marking`, it remembers points to inflate from.
+    pub(super) fn new(marking: bool) -> Self {
         Self {
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(false, 15),
             output: vec![0; OUTPUT].into(),
             state: State::Header(Field::new()),
             flags: 0,
             crc: crc32fast::Hasher::new(),
             len: 0,
+            end: 0,
+            last: 0,
+            marks: marking.then(Marks::new),
         }
+    }
+
+    /// The points, once everything has passed.
+    pub(super) fn points(&mut self) -> Vec<Point> {
+        self.marks.take().map(|m| m.points).unwrap_or_default()
     }
 
     /// Takes the next bytes, and gives `output` what they hold.
@@ -88,6 +103,7 @@ impl Gunzip {
         mut input: &[u8],
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        self.end += input.len() as u64;
         while !input.is_empty() {
             match &mut self.state {
                 State::Deflate => self.inflate(&mut input, output)?,
@@ -180,21 +196,40 @@ impl Gunzip {
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         loop {
+            let looking = self.marks.as_ref().is_some_and(Marks::looking);
+            let flush = if looking {
+                InflateFlush::Block
+            } else {
+                InflateFlush::NoFlush
+            };
             let before = (self.inflate.total_in(), self.inflate.total_out());
             let status = self
                 .inflate
-                .decompress(input, &mut self.output, FlushDecompress::None)
+                .decompress(input, &mut self.output, flush)
                 .map_err(|_| Fault::Gzip("the deflate data is not valid"))?;
             let taken = difference(self.inflate.total_in(), before.0);
             let given = difference(self.inflate.total_out(), before.1);
+            self.last = input[..taken].last().copied().unwrap_or(self.last);
             *input = &input[taken..];
             let content = &self.output[..given];
+            if let Some(marks) = &mut self.marks {
+                marks.inflated(content);
+            }
             self.crc.update(content);
             self.len += given as u64;
             output(content)?;
             if status == Status::StreamEnd {
                 self.state = State::Trailer(Field::new());
                 return Ok(());
+            }
+            let stopped = given < self.output.len() && !input.is_empty();
+            if let Some(marks) = self
+                .marks
+                .as_mut()
+                .filter(|_| looking && stopped && taken > 0)
+            {
+                marks.between_blocks(self.end - input.len() as u64, self.last, input);
+                continue;
             }
             // A full output may have more behind it, even when no input is left.
             if given < self.output.len() && (input.is_empty() || taken == 0) {

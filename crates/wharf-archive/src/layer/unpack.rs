@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::fault::Fault;
 use super::gate::Gate;
 use super::gzip::{self, Gunzip};
+use super::seek::Point;
 use super::zstd::{self, Unzstd};
 
 /// How many bytes tell all the formats apart: bzip2's magic is this long.
@@ -20,6 +21,7 @@ const XZ: [u8; 6] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 pub(crate) struct Unpack {
     kind: Kind,
     windows: Arc<Gate>,
+    marking: bool,
 }
 
 /// What it is packed with.
@@ -40,6 +42,20 @@ impl Unpack {
         Self {
             kind: Kind::Unknown(Vec::new()),
             windows,
+            marking: false,
+        }
+    }
+
+    /// Remembers points to unpack from.
+    pub(crate) const fn mark(&mut self) {
+        self.marking = true;
+    }
+
+    /// These points, once everything has passed.
+    pub(crate) fn points(&mut self) -> Vec<Point> {
+        match &mut self.kind {
+            Kind::Gzip(gunzip) => gunzip.points(),
+            _ => Vec::new(),
         }
     }
 
@@ -103,7 +119,7 @@ impl Unpack {
                 return Err(Fault::OtherCompression("bzip2"));
             }
             first if first.starts_with(&gzip::MAGIC) => {
-                self.kind = Kind::Gzip(Box::new(Gunzip::new()))
+                self.kind = Kind::Gzip(Box::new(Gunzip::new(self.marking)))
             }
             first if first.starts_with(&zstd::MAGIC) => {
                 self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter())?));

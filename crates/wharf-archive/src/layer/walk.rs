@@ -16,6 +16,7 @@ use super::fault::{Fault, TarProblem};
 use super::header::{BLOCK, Block, Header, Kind, map_goes_on, text};
 use super::limits::{Limits, NAME_MAX, PAX_MAX};
 use super::pax::Pax;
+use super::seek::Point;
 use crate::files::notes::NotesWriter;
 
 /// Docker's marks of what a layer deletes begin with this.
@@ -85,6 +86,13 @@ impl Walk {
     /// Writes down what is in it from here on.
     pub(super) fn note(&mut self, notes: NotesWriter) {
         self.notes = Some(notes);
+    }
+
+    /// Where the layer can be unpacked from, for the notes.
+    pub(super) fn points(&mut self, points: Vec<Point>) {
+        if let Some(notes) = &mut self.notes {
+            notes.points(points);
+        }
     }
 
     /// Takes the next bytes.

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wharf_archive::LayerInspector;
-use wharf_archive::files::contents::{ContentsError, contents};
+use wharf_archive::files::contents::{ContentsError, contents, small};
 use wharf_archive::files::{Entry, Kind, Node, Tree, TreeError, notes};
 use wharf_core::layer::Inspector as _;
 use wharf_core::media_type::OCI_LAYER;
@@ -131,6 +131,14 @@ impl LocalEngine {
                 .blob(&layer.blob)?
                 .ok_or_else(|| gone(&layer.blob))?
                 .file;
+            if let [only] = here[..]
+                && let Some(notes) = self.store.notes(&layer.blob)?
+                && let Some(bytes) = small(&blob, &notes, &wanted[only].entry)
+                    .map_err(|error| internal("read", layer, error))?
+            {
+                take(only, &bytes).map_err(|error| unreadable(layer, error.into()))?;
+                continue;
+            }
             contents(&mut blob, &ranges, None, &mut |at, bytes| {
                 take(here[at], bytes)
             })
