@@ -17,6 +17,7 @@
 //! | [`copy`] | `copy(from, to, root)`: pull, push, save, load and send are this |
 //! | [`event`] | what a long operation reports |
 //! | [`human`] | Docker's units and relative times |
+//! | [`go_json`] | JSON as Go writes it: what Docker prints and answers |
 //! | `conformance`, `memory` | for tests: what every `Sink` must do, and the simplest one |
 
 pub mod config;
@@ -25,6 +26,7 @@ pub mod copy;
 pub mod descriptor;
 pub mod digest;
 pub mod event;
+pub mod go_json;
 pub mod human;
 pub mod layer;
 pub mod manifest;

@@ -6,17 +6,18 @@
 //! | `columns` | rows whose fields are texts |
 //! | `table` | columns of even width |
 //! | `template` | Go's templates, with Docker's functions |
-//! | `json` | JSON as Go writes it |
+//! | `json` | JSON as Go writes it: core's |
 //! | `width` | how wide a text is on a terminal |
 //!
 //! Results go to standard output, in one piece where they are ready at once.
 
 pub(crate) mod columns;
-pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod width;
+
+pub(crate) use wharf_core::go_json as json;
 
 use std::io::{self, Write as _};
 

@@ -12,7 +12,7 @@ const INDENT: &[u8] = b"    ";
 
 /// Are `<`, `>` and `&` escaped?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Html {
+pub enum Html {
     /// Yes: what Go does by itself.
     Escaped,
     /// No: what the `json` function of templates does.
@@ -20,7 +20,7 @@ pub(crate) enum Html {
 }
 
 /// In one line.
-pub(crate) fn compact(value: &impl Serialize, html: Html) -> String {
+pub fn compact(value: &impl Serialize, html: Html) -> String {
     write(
         value,
         GoFormatter {
@@ -31,7 +31,7 @@ pub(crate) fn compact(value: &impl Serialize, html: Html) -> String {
 }
 
 /// On many lines.
-pub(crate) fn indented(value: &impl Serialize, html: Html) -> String {
+pub fn indented(value: &impl Serialize, html: Html) -> String {
     write(
         value,
         GoFormatter {
