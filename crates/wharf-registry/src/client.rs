@@ -16,7 +16,7 @@ use wharf_core::{Event, Reference, Watch};
 
 use crate::answer::{self, Whom};
 use crate::auth::{Access, Auth, Authorization, Purpose, Refused};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Whose};
 use crate::error::RegistryError;
 use crate::exchange::{Incoming, Outgoing, exchange};
 use crate::http::Http;
@@ -44,13 +44,16 @@ const REMEMBERED_MAX: usize = 1024;
 /// What every clone of a registry client shares.
 pub(crate) struct Client {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) http: Http,
+    pub(crate) http: Arc<Http>,
     pub(crate) manifests: Cache,
     pub(crate) auth: Auth,
-    places: Mutex<BTreeMap<String, Vec<Arc<Place>>>>,
+    places: Arc<Mutex<Places>>,
     /// By repository: which place answered for its manifest.
     preferred: Mutex<HashMap<String, Arc<Place>>>,
 }
+
+/// By registry: the mirrors, and the registry itself.
+type Places = BTreeMap<String, Vec<Arc<Place>>>;
 
 /// A request to a repository.
 #[derive(Clone, Debug)]
@@ -121,12 +124,24 @@ impl Client {
     pub(crate) fn new(settings: Settings) -> Self {
         let settings = Arc::new(settings);
         Self {
-            http: Http::new(Arc::clone(&settings)),
-            auth: Auth::new(Credentials::new(settings.credentials.clone())),
+            http: Arc::new(Http::new(Arc::clone(&settings))),
+            auth: Auth::new(Credentials::new(settings.credentials.clone(), Whose::Kept)),
             manifests: Cache::default(),
-            places: Mutex::default(),
+            places: Arc::default(),
             preferred: Mutex::default(),
             settings,
+        }
+    }
+
+    /// A client for somebody else: connections are shared, tokens and manifests are not.
+    pub(crate) fn on_behalf_of(&self, whose: Whose) -> Self {
+        Self {
+            http: Arc::clone(&self.http),
+            auth: Auth::new(Credentials::new(self.settings.credentials.clone(), whose)),
+            manifests: Cache::default(),
+            places: Arc::clone(&self.places),
+            preferred: Mutex::default(),
+            settings: Arc::clone(&self.settings),
         }
     }
 

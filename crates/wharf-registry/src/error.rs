@@ -44,10 +44,10 @@ pub enum RegistryError {
         answer: String,
     },
     /// It wants credentials, and there are none. Docker's words.
-    #[error("{request}: no basic auth credentials")]
+    #[error("{}no basic auth credentials", request.as_ref().map_or(String::new(), |r| format!("{r}: ")))]
     NoCredentials {
-        /// `Get "https://registry.corp/v2/app/manifests/1"`.
-        request: String,
+        /// `Head "https://registry.corp/v2/app/manifests/1"`; Docker does not name those of a push.
+        request: Option<String>,
         /// The registry's name in references.
         place: String,
     },

@@ -56,8 +56,10 @@ use std::sync::Arc;
 use wharf_core::{Descriptor, Event, Manifest, Reference, Watch};
 
 use crate::client::Client;
+pub use crate::credentials::{Credential, Given, Whose};
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
 pub use crate::login::{Kept, Login, Server};
+pub use crate::redact::Secret;
 pub use crate::referrers::{Referrers, referrers_tag};
 pub use crate::search::Hit;
 pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
@@ -87,6 +89,15 @@ impl Registry {
     pub fn new(settings: Settings) -> Self {
         Self {
             client: Arc::new(Client::new(settings)),
+        }
+    }
+
+    /// A client for the same registries on somebody else's behalf. It shares connections with this one, and
+    /// neither tokens nor anything that was learned with them.
+    #[must_use]
+    pub fn on_behalf_of(&self, whose: Whose) -> Self {
+        Self {
+            client: Arc::new(self.client.on_behalf_of(whose)),
         }
     }
 
@@ -131,6 +142,16 @@ impl Registry {
     /// Asks a registry whether it takes a login, and keeps it as Docker does.
     pub async fn login(&self, server: &Server, login: &Login) -> Result<Kept, RegistryError> {
         self.client.login(server, login).await
+    }
+
+    /// Asks a registry whether it takes a credential, and keeps nothing. Answers with the identity token that
+    /// it gives for it, if it gives one.
+    pub async fn check_login(
+        &self,
+        server: &Server,
+        credential: &Credential,
+    ) -> Result<Option<Secret>, RegistryError> {
+        self.client.check_login(server, credential).await
     }
 
     /// Forgets what is kept for a server. Fails with the reasons if nothing could be forgotten.

@@ -135,17 +135,21 @@ impl Client {
         server: &Server,
         login: &Login,
     ) -> Result<Kept, RegistryError> {
-        let identity = self.check_login(server, login).await?;
+        let credential = Credential::Password {
+            user: login.user.clone(),
+            password: login.password.clone(),
+        };
+        let identity = self.check_login(server, &credential).await?;
         let settings = &self.settings.credentials;
         let plain_in = keep::store(settings, &server.key, login, identity.as_ref()).await?;
         Ok(Kept { plain_in })
     }
 
     /// Answers with an identity token if there is one.
-    async fn check_login(
+    pub(crate) async fn check_login(
         &self,
         server: &Server,
-        login: &Login,
+        credential: &Credential,
     ) -> Result<Option<Secret>, RegistryError> {
         let place = self.registry_place(&server.domain)?;
         let root = self.root(&place).await?;
@@ -158,14 +162,21 @@ impl Client {
         let mut last = None;
         for challenge in challenge::parse(incoming.response.headers()) {
             let (header, identity) = match challenge {
-                Challenge::Basic => (basic(&login.user, &login.password), None),
+                Challenge::Basic => match credential {
+                    Credential::Password { user, password } => (basic(user, password), None),
+                    // This registry has no tokens.
+                    Credential::Identity(_) | Credential::Registry(_) => continue,
+                },
                 Challenge::Bearer(bearer) => {
+                    let from = match credential {
+                        Credential::Password { user, .. } => {
+                            format!("{}'s password", redact::foreign(user))
+                        }
+                        Credential::Identity(_) | Credential::Registry(_) => "a token".to_owned(),
+                    };
                     let found = Found {
-                        credential: Credential::Password {
-                            user: login.user.clone(),
-                            password: login.password.clone(),
-                        },
-                        from: format!("{}'s password", redact::foreign(&login.user)),
+                        credential: credential.clone(),
+                        from,
                     };
                     let asking = Asking {
                         place: &place,

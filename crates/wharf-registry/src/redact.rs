@@ -13,15 +13,16 @@ const FOREIGN_TEXT_MAX: usize = 512;
 
 /// A password, a token, a key.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// Hides a text from logs and messages.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text itself: for a request's header or body only.
-    pub(crate) fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

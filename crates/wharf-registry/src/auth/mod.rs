@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use reqwest::Url;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
 use wharf_core::Watch;
 
 use self::challenge::{Bearer, Challenge};
@@ -168,9 +168,12 @@ impl Auth {
         let found = self.find(purpose).await.map(Arc::new);
         let header = found.as_deref().and_then(|found| header(&found.credential));
         let (Some(found), Some(header)) = (found, header) else {
-            let request = request_words(&reqwest::Method::GET, refused.url);
+            // Docker looks at a manifest by HEAD before it gets it.
+            let head = refused.url.path().contains("/manifests/");
+            let method = if head { Method::HEAD } else { Method::GET };
+            let pull = *purpose.access == Access::Pull;
             return Err(RegistryError::NoCredentials {
-                request,
+                request: pull.then(|| request_words(&method, refused.url)),
                 place: place.name.clone(),
             });
         };

@@ -26,13 +26,38 @@ pub(crate) const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// What a registry may be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
+pub enum Credential {
     /// A user name and a password.
-    Password { user: String, password: Secret },
+    Password {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
     /// An OAuth2 refresh token, good for tokens: `identitytoken`.
     Identity(Secret),
     /// A token, good as it is: `registrytoken`.
     Registry(Secret),
+}
+
+/// Whose credentials a registry is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// Those of this machine's user: what Docker's files and helpers hold.
+    #[default]
+    Kept,
+    /// What a caller has handed in, for one registry and no other; `None` is anonymous. What is kept on
+    /// this machine belongs to somebody else.
+    Given(Option<Given>),
+}
+
+/// A credential that a caller has handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The registry that it is for, as references call it. Mirrors are not shown it.
+    pub registry: String,
+    /// What it is shown.
+    pub credential: Credential,
 }
 
 /// A credential, and where it is from.
@@ -46,6 +71,7 @@ pub(crate) struct Found {
 /// Finds credentials.
 pub(crate) struct Credentials {
     settings: CredentialSettings,
+    whose: Whose,
     told: Mutex<HashSet<String>>,
 }
 
@@ -79,15 +105,23 @@ impl fmt::Display for Trouble {
 }
 
 impl Credentials {
-    pub(crate) fn new(settings: CredentialSettings) -> Self {
+    pub(crate) fn new(settings: CredentialSettings, whose: Whose) -> Self {
         Self {
             settings,
+            whose,
             told: Mutex::default(),
         }
     }
 
     /// Finds what to show to a registry; `None` is anonymous.
     pub(crate) async fn find(&self, asked: &Asked<'_>, watch: &dyn Watch) -> Option<Found> {
+        if let Whose::Given(given) = &self.whose {
+            let given = given.as_ref()?;
+            return (given.registry == asked.registry).then(|| Found {
+                credential: given.credential.clone(),
+                from: "the request".to_owned(),
+            });
+        }
         let settings = &self.settings;
         for path in settings.docker_config.iter().chain(&settings.others) {
             let file = match config::read(path) {

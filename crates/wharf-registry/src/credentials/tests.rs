@@ -59,7 +59,7 @@ impl Home {
             registry,
             repository,
         };
-        let found = Credentials::new(self.settings.clone())
+        let found = Credentials::new(self.settings.clone(), Whose::Kept)
             .find(&asked, &watch)
             .await;
         let heard = heard.lock().unwrap().clone();

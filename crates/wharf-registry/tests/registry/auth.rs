@@ -108,7 +108,7 @@ async fn tells_a_wrong_password_from_none() {
     assert_eq!(
         error.to_string(),
         format!(
-            "Get \"{}/v2/team/app/manifests/1\": no basic auth credentials",
+            "Head \"{}/v2/team/app/manifests/1\": no basic auth credentials",
             registry.url()
         )
     );
