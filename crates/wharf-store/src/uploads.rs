@@ -164,7 +164,7 @@ impl Uploads {
                 actual,
             });
         }
-        let lock = self.store.ingest.lock(digest).await?;
+        let lock = self.store.ingest.lock(digest, || ()).await?;
         let (store, token) = (Arc::clone(&self.store), lease.token().to_owned());
         let (digest, size) = (digest.clone(), open.length);
         let publish = tokio::task::spawn_blocking(move || {

@@ -28,6 +28,14 @@ impl Reading<'_> {
         Ok(statement.query_row([id.as_str()], read_image).optional()?)
     }
 
+    /// How many bytes all blobs have that are here.
+    pub fn stored(&self) -> Result<u64> {
+        let mut statement = self
+            .rows
+            .prepare_cached("SELECT coalesce(sum(size), 0) FROM blobs WHERE here")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// Every image that is kept, with its names.
     pub fn images(&self) -> Result<Vec<Listed>> {
         let mut all: Vec<Listed> = Vec::new();

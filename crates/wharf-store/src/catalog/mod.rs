@@ -68,6 +68,9 @@ pub(crate) enum Durability {
 pub(crate) struct Catalog {
     root: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    /// Held by this process's writer. SQLite lets others wait by trying again after longer and longer
+    /// pauses; a server has many writers, which take turns here instead.
+    turn: Mutex<()>,
 }
 
 /// One read transaction: everything that it says is of one moment.
@@ -98,6 +101,7 @@ impl Catalog {
         let catalog = Self {
             root: root.to_owned(),
             idle: Mutex::default(),
+            turn: Mutex::default(),
         };
         let mut connection = catalog.connect()?;
         schema::migrate(&mut connection, root)?;
@@ -127,6 +131,7 @@ impl Catalog {
         durability: Durability,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<(Digest, u64)>), E> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = self.take()?;
         let level = if durability == Durability::Full {
             "FULL"

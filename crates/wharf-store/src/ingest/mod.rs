@@ -94,16 +94,29 @@ impl Ingest {
         }
     }
 
-    /// Waits for the lock of a blob.
-    pub(crate) async fn lock(&self, digest: &Digest) -> Result<DigestLock> {
+    /// Waits for the lock of a blob. `waiting` is called after each look that found it taken.
+    pub(crate) async fn lock(
+        &self,
+        digest: &Digest,
+        mut waiting: impl FnMut() + Send,
+    ) -> Result<DigestLock> {
         let mut pause = LOCK_PAUSE.0;
         loop {
             if let Some(lock) = self.try_lock(digest)? {
                 return Ok(lock);
             }
+            waiting();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOCK_PAUSE.1);
         }
+    }
+
+    /// How many bytes of a blob are here, as its journal says: for those who wait for whoever fetches it. It
+    /// is a glance, without the lock; `None` if there is nothing to see.
+    pub(crate) fn glance(&self, digest: &Digest, size: u64) -> Option<u64> {
+        let journal = File::open(self.path(digest, "journal")).ok()?;
+        let pieces = journal::read(&journal, size).ok()??;
+        Some(pieces.iter().sum())
     }
 
     /// Removes what is here of a blob. The caller holds its lock. Returns how many bytes came free.

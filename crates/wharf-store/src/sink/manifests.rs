@@ -54,7 +54,7 @@ impl DiskSink {
             place: place.clone(),
             source: source.into(),
         })?;
-        let lock = Arc::new(self.store.ingest.lock(&what.digest).await?);
+        let lock = Arc::new(self.store.ingest.lock(&what.digest, || ()).await?);
         self.blocking(move |this| this.put_manifest_now(&manifest, &place, &lock))
             .await
     }

@@ -160,18 +160,30 @@ impl DiskSink {
         if self.presence(what).await? == Presence::Whole {
             return Ok(());
         }
-        let lock = Arc::new(self.store.ingest.lock(&what.digest).await?);
-        // Whoever had the lock before may have put it.
-        let presence = self.presence(what).await?;
-        if presence == Presence::Whole {
-            return Ok(());
-        }
         let status = |status| {
             watch.event(Event::Layer {
                 digest: what.digest.clone(),
                 status,
             })
         };
+        let mut joined = Joined::default();
+        let lock = self.store.ingest.lock(&what.digest, || {
+            let done = self.store.ingest.glance(&what.digest, what.size);
+            if let Some(done) = joined.news(done) {
+                let total = what.size;
+                status(LayerStatus::Downloading { done, total });
+            }
+        });
+        let lock = Arc::new(lock.await?);
+        // Whoever had the lock before may have put it.
+        let presence = self.presence(what).await?;
+        if presence == Presence::Whole {
+            if joined.seen.is_some() {
+                status(LayerStatus::Verifying);
+                status(LayerStatus::Downloaded);
+            }
+            return Ok(());
+        }
         if presence == Presence::Unread {
             status(LayerStatus::Verifying);
             if let Some(facts) = self.read_local(what).await? {
@@ -316,6 +328,22 @@ impl DiskSink {
             Ok(())
         })
         .await
+    }
+}
+
+/// What was seen of a download that somebody else, here or in another process, has under way: whoever
+/// waits for it is shown how far it is.
+#[derive(Default)]
+struct Joined {
+    seen: Option<u64>,
+}
+
+impl Joined {
+    /// How many bytes are there, if that is news.
+    fn news(&mut self, done: Option<u64>) -> Option<u64> {
+        let news = done.filter(|done| self.seen != Some(*done))?;
+        self.seen = Some(news);
+        Some(news)
     }
 }
 
