@@ -12,6 +12,7 @@ mod local;
 pub mod settings;
 pub mod types;
 pub mod when;
+pub mod words;
 
 pub use error::{EngineError, ErrorKind};
 pub use filter::Filters;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, Watch};
+pub use wharf_registry::{Credential, Given, Hit, Secret, Server, Whose};
 
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -83,8 +85,17 @@ pub trait Engine: Send + Sync {
     async fn remote_manifest(
         &self,
         reference: &Reference,
+        whose: &Whose,
         watch: Arc<dyn Watch>,
     ) -> Result<RemoteManifest>;
+
+    /// Searches a registry, the one that the term names or Docker Hub.
+    async fn search(&self, term: &str, limit: u32, whose: &Whose) -> Result<Vec<Hit>>;
+
+    /// Asks a registry whether it takes a credential, and keeps nothing. Answers with the identity token that
+    /// it gives, if it gives one.
+    async fn check_login(&self, server: &Server, credential: &Credential)
+    -> Result<Option<Secret>>;
 
     /// Puts an index under its name, after those of the images that it lists which are in other
     /// repositories of the registry. Answers with the names that these got.
@@ -97,7 +108,7 @@ pub trait Engine: Send + Sync {
     ) -> Result<Vec<Reference>>;
 
     /// Lists the tags of a repository in its registry.
-    async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>>;
+    async fn remote_tags(&self, repository: &Reference, whose: &Whose) -> Result<Vec<String>>;
 
     /// Gives the image that `source` names (a name, an ID, part of an ID, a digest) a further name.
     async fn tag(&self, source: &str, target: &Reference) -> Result<()>;

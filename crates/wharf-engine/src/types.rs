@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use wharf_core::{Digest, Manifest, Platform, Reference};
+use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference};
+use wharf_registry::Whose;
 
 use crate::Filters;
 
@@ -14,6 +15,8 @@ use crate::Filters;
 pub struct PullOptions {
     /// For which platform; this machine's if `None`.
     pub platform: Option<Platform>,
+    /// Whose credentials the registry is shown.
+    pub whose: Whose,
 }
 
 /// What a pull has brought.
@@ -36,6 +39,8 @@ pub struct PushOptions {
     pub platform: Option<Platform>,
     /// How plain layers of images that were made here are packed, the first time they are sent.
     pub compression: Compression,
+    /// Whose credentials the registry is shown.
+    pub whose: Whose,
 }
 
 /// How a layer is packed.
@@ -163,7 +168,7 @@ pub struct ImageDetail {
     /// What a list says of it.
     pub summary: ImageSummary,
     /// The manifest that it came with.
-    pub manifest: wharf_core::Descriptor,
+    pub manifest: Descriptor,
     /// The config's bytes.
     pub config: Bytes,
     /// When it was last given a name or pulled.
@@ -199,10 +204,17 @@ pub struct RemoveOptions {
 /// One thing that was removed, in Docker's words `Untagged:` and `Deleted:`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// A name, as Docker shows it.
-    Untagged(String),
-    /// An image's ID, or a chain ID of layers that no other image has.
+    /// A name.
+    Untagged {
+        /// The name, as Docker shows it.
+        name: String,
+        /// The ID of the image that it showed.
+        image: Digest,
+    },
+    /// An image, by its ID.
     Deleted(Digest),
+    /// Layers that no other image has, by their chain ID.
+    DeletedLayers(Digest),
 }
 
 /// What to prune.
@@ -299,6 +311,8 @@ pub struct DiskUsage {
     pub images: Vec<ImageUsage>,
     /// All their layers, each counted once.
     pub layers: u64,
+    /// What the store's blobs take, packed as they are.
+    pub stored: u64,
 }
 
 /// How much space one image takes.
@@ -313,6 +327,8 @@ pub struct ImageUsage {
 /// What some names point to, with its platforms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageTree {
+    /// What they point to: an index, or an image's manifest.
+    pub target: Descriptor,
     /// The image that they show.
     pub id: Digest,
     /// The names, with tags, as Docker shows them.
@@ -326,6 +342,8 @@ pub struct ImageTree {
 pub struct PlatformBranch {
     /// Which.
     pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Descriptor,
     /// The image's ID; the manifest's digest if it isn't here.
     pub id: Digest,
     /// Is it here?

@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, Watch};
-use wharf_registry::Registry;
+use wharf_registry::{Credential, Hit, Registry, Secret, Server, Whose};
 use wharf_store::Store;
 
 use crate::{
@@ -61,6 +61,14 @@ impl LocalEngine {
         &self.store
     }
 
+    /// The client that shows these credentials.
+    fn registry_of(&self, whose: &Whose) -> Registry {
+        match whose {
+            Whose::Kept => self.registry().clone(),
+            whose => self.registry().on_behalf_of(whose.clone()),
+        }
+    }
+
     /// The client is made when it is first needed: most commands never need one.
     fn registry(&self) -> &Registry {
         self.registry
@@ -78,7 +86,7 @@ impl Engine for LocalEngine {
     ) -> Result<Pulled> {
         pull::pull(
             &self.store,
-            self.registry(),
+            &self.registry_of(&options.whose),
             &self.settings,
             reference,
             options,
@@ -95,7 +103,7 @@ impl Engine for LocalEngine {
     ) -> Result<Vec<Pushed>> {
         push::push(
             &self.store,
-            self.registry(),
+            &self.registry_of(&options.whose),
             &self.settings,
             reference,
             options,
@@ -137,9 +145,22 @@ impl Engine for LocalEngine {
     async fn remote_manifest(
         &self,
         reference: &Reference,
+        whose: &Whose,
         watch: Arc<dyn Watch>,
     ) -> Result<RemoteManifest> {
-        remote::manifest(self.registry(), reference, watch).await
+        remote::manifest(&self.registry_of(whose), reference, watch).await
+    }
+
+    async fn search(&self, term: &str, limit: u32, whose: &Whose) -> Result<Vec<Hit>> {
+        Ok(self.registry_of(whose).search(term, limit).await?)
+    }
+
+    async fn check_login(
+        &self,
+        server: &Server,
+        credential: &Credential,
+    ) -> Result<Option<Secret>> {
+        Ok(self.registry().check_login(server, credential).await?)
     }
 
     async fn push_index(
@@ -153,8 +174,8 @@ impl Engine for LocalEngine {
         remote::push_index(registry, settings, target, index, images, watch).await
     }
 
-    async fn remote_tags(&self, repository: &Reference) -> Result<Vec<String>> {
-        Ok(self.registry().tags(repository).await?)
+    async fn remote_tags(&self, repository: &Reference, whose: &Whose) -> Result<Vec<String>> {
+        Ok(self.registry_of(whose).tags(repository).await?)
     }
 
     async fn tag(&self, source: &str, target: &Reference) -> Result<()> {

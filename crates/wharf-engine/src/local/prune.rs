@@ -222,8 +222,8 @@ fn newest(rows: &Writing<'_>, number: usize) -> Result<HashSet<Reference>> {
 /// The size of the layers that went, unpacked: what Docker shows.
 fn reclaimed(sizes: &HashMap<Digest, u64>, removed: &[Removed]) -> u64 {
     let size = |one: &Removed| match one {
-        Removed::Deleted(digest) => sizes.get(digest).copied(),
-        Removed::Untagged(_) => None,
+        Removed::DeletedLayers(chain) => sizes.get(chain).copied(),
+        Removed::Untagged { .. } | Removed::Deleted(_) => None,
     };
     removed.iter().filter_map(size).sum()
 }

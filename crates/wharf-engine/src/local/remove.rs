@@ -177,9 +177,14 @@ fn drop_reference(
         rows.remove_name(reference)?;
     }
     // An index's digest names each of its platforms; it is said once.
-    let word = Removed::Untagged(reference.familiar());
-    if !removed.contains(&word) {
-        removed.push(word);
+    let familiar = reference.familiar();
+    let is_said =
+        |one: &Removed| matches!(one, Removed::Untagged { name, .. } if *name == familiar);
+    if !removed.iter().any(is_said) {
+        removed.push(Removed::Untagged {
+            name: familiar,
+            image: id.clone(),
+        });
     }
     Ok(())
 }
@@ -197,7 +202,7 @@ pub(super) fn delete(
     removed.extend(
         own.into_iter()
             .rev()
-            .map(|layer| Removed::Deleted(layer.chain_id)),
+            .map(|layer| Removed::DeletedLayers(layer.chain_id)),
     );
     Ok(())
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wharf_core::manifest::Kind;
 use wharf_core::media_type::is_index;
-use wharf_core::{Digest, Manifest, Platform};
+use wharf_core::{Descriptor, Digest, Manifest, Platform};
 use wharf_store::{Reading, Store};
 
 use super::find::platform_of;
@@ -83,7 +83,13 @@ fn roots(rows: &Reading<'_>, listed: Vec<ImageSummary>) -> Result<Vec<Root>> {
 
 /// Looks at the platforms of a root.
 fn grow(store: &Store, root: Root) -> Result<ImageTree> {
+    let missing = || {
+        let message = format!("image {} went while it was listed", root.shown.id.short());
+        EngineError::new(ErrorKind::NotFound, message)
+    };
     let row = store.read(|rows| Ok::<_, EngineError>(rows.manifest(&root.target)?))?;
+    let target = row.as_ref().map(|row| row.descriptor.clone());
+    let target = target.ok_or_else(missing)?;
     let index = match row.filter(|row| is_index(&row.descriptor.media_type)) {
         Some(row) => store
             .document(&root.target)?
@@ -96,7 +102,7 @@ fn grow(store: &Store, root: Root) -> Result<ImageTree> {
                 let platform = entry.platform.clone().unwrap_or_default();
                 let found = store.read(|rows| branch(rows, &entry.digest))?;
                 Ok(found.map_or_else(
-                    || PlatformBranch::missing(platform.clone(), entry.digest.clone()),
+                    || PlatformBranch::missing(platform.clone(), entry.clone()),
                     |mut found| {
                         found.platform = platform.clone();
                         found
@@ -110,14 +116,11 @@ fn grow(store: &Store, root: Root) -> Result<ImageTree> {
                 Some(image) => branch(rows, &image.manifest.digest),
                 None => Ok(None),
             })?;
-            let missing = || {
-                let message = format!("image {} went while it was listed", root.shown.id.short());
-                EngineError::new(ErrorKind::NotFound, message)
-            };
             vec![manifest.ok_or_else(missing)?]
         }
     };
     Ok(ImageTree {
+        target,
         id: root.shown.id,
         names: root.names,
         platforms,
@@ -135,6 +138,7 @@ fn branch(rows: &Reading<'_>, manifest: &Digest) -> Result<Option<PlatformBranch
     let parts: u64 = row.children.iter().map(|child| child.size).sum();
     Ok(rows.image(id)?.map(|image| PlatformBranch {
         platform: platform_of(&image),
+        manifest: row.descriptor.clone(),
         id: image.id,
         here: true,
         size: image.size,
@@ -143,10 +147,11 @@ fn branch(rows: &Reading<'_>, manifest: &Digest) -> Result<Option<PlatformBranch
 }
 
 impl PlatformBranch {
-    fn missing(platform: Platform, manifest: Digest) -> Self {
+    fn missing(platform: Platform, manifest: Descriptor) -> Self {
         Self {
             platform,
-            id: manifest,
+            id: manifest.digest.clone(),
+            manifest,
             here: false,
             size: 0,
             content: 0,

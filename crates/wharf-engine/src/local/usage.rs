@@ -40,5 +40,6 @@ pub(super) fn usage(rows: &Reading<'_>) -> Result<DiskUsage> {
     Ok(DiskUsage {
         images,
         layers: total,
+        stored: rows.stored()?,
     })
 }

@@ -56,6 +56,7 @@ impl Bench {
     ) -> Result<Pulled, EngineError> {
         let options = PullOptions {
             platform: platform.map(|text| text.parse().unwrap()),
+            ..PullOptions::default()
         };
         self.engine
             .pull(reference, &options, Arc::new(Heard::default()))
@@ -104,8 +105,10 @@ pub(crate) fn open(folder: &TempDir, verify: Verify) -> LocalEngine {
 /// The lines that `rmi` prints, IDs shortened.
 pub(crate) fn words(removed: &[Removed]) -> Vec<String> {
     let word = |one: &Removed| match one {
-        Removed::Untagged(name) => format!("Untagged: {name}"),
-        Removed::Deleted(digest) => format!("Deleted: {}", digest.short()),
+        Removed::Untagged { name, .. } => format!("Untagged: {name}"),
+        Removed::Deleted(digest) | Removed::DeletedLayers(digest) => {
+            format!("Deleted: {}", digest.short())
+        }
     };
     removed.iter().map(word).collect()
 }

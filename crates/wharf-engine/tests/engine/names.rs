@@ -168,7 +168,7 @@ async fn a_further_name_keeps_every_platform() {
     assert!(
         removed
             .iter()
-            .all(|one| matches!(one, Removed::Untagged(_))),
+            .all(|one| matches!(one, Removed::Untagged { .. })),
         "{removed:?}"
     );
     let id = bench
