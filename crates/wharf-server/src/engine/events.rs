@@ -1,0 +1,345 @@
+//! Events: what was done to images through this server, as it happens, and the latest of what was before.
+//!
+//! What the command line does to the same store at the same time is not among them: a process tells nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use wharf_core::Reference;
+use wharf_core::go_json::{Html, compact};
+use wharf_engine::{Filters, when};
+
+use super::answer::{Failure, JSON, Result};
+use super::query::Query;
+use super::{Api, filters};
+
+/// How many events are remembered (Docker 28.5: `eventsLimit`).
+const REMEMBERED: usize = 256;
+
+/// How many events a listener may be behind before it loses the oldest.
+const BEHIND_MAX: usize = 1024;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Happened {
+    /// The same as `Action` and `Actor.ID`, for clients from before there were these.
+    status: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id: String,
+    #[serde(rename = "Type")]
+    kind: &'static str,
+    #[serde(rename = "Action")]
+    action: &'static str,
+    #[serde(rename = "Actor")]
+    actor: Actor,
+    scope: &'static str,
+    time: i64,
+    #[serde(rename = "timeNano")]
+    nanos: i64,
+}
+
+/// What it happened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Actor {
+    #[serde(rename = "ID")]
+    id: String,
+    attributes: BTreeMap<String, String>,
+}
+
+/// Everybody who listens, and what happened of late.
+pub(super) struct Events {
+    past: Mutex<VecDeque<Arc<Happened>>>,
+    live: broadcast::Sender<Arc<Happened>>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            past: Mutex::default(),
+            live: broadcast::channel(BEHIND_MAX).0,
+        }
+    }
+}
+
+impl Events {
+    /// Tells everybody that something was done to an image.
+    pub(super) fn tell(
+        &self,
+        action: &'static str,
+        id: &str,
+        mut attributes: BTreeMap<String, String>,
+        name: &str,
+    ) {
+        attributes.insert("name".to_owned(), name.to_owned());
+        self.happened(action, id, attributes);
+    }
+
+    /// Tells everybody how much space a prune has freed, in bytes.
+    pub(super) fn tell_prune(&self, reclaimed: u64) {
+        let attributes = BTreeMap::from([("reclaimed".to_owned(), reclaimed.to_string())]);
+        self.happened("prune", "", attributes);
+    }
+
+    fn happened(&self, action: &'static str, id: &str, attributes: BTreeMap<String, String>) {
+        let mut past = self.past();
+        let now = Timestamp::now();
+        let event = Arc::new(Happened {
+            status: action,
+            id: id.to_owned(),
+            kind: "image",
+            action,
+            actor: Actor {
+                id: id.to_owned(),
+                attributes,
+            },
+            scope: "local",
+            time: now.as_second(),
+            nanos: i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX),
+        });
+        if past.len() >= REMEMBERED {
+            past.pop_front();
+        }
+        past.push_back(Arc::clone(&event));
+        // Nobody may listen.
+        self.live.send(event).ok();
+    }
+
+    /// How many listen.
+    pub(super) fn listeners(&self) -> usize {
+        self.live.receiver_count()
+    }
+
+    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Happened>>> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened before, and what will: nothing in between is lost or told twice.
+    fn listen(&self) -> (Vec<Arc<Happened>>, broadcast::Receiver<Arc<Happened>>) {
+        let past = self.past();
+        (past.iter().cloned().collect(), self.live.subscribe())
+    }
+}
+
+/// Which events somebody wants.
+struct Wanted {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    filters: Filters,
+}
+
+impl Wanted {
+    fn parse(query: &Query) -> Result<Self> {
+        let now = Timestamp::now();
+        let time = |name: &str| -> Result<Option<Timestamp>> {
+            let Some(text) = query.given(name) else {
+                return Ok(None);
+            };
+            let time = when::parse(text, now, &TimeZone::UTC);
+            time.map(Some)
+                .ok_or_else(|| Failure::bad(format!("invalid time {text:?}")))
+        };
+        let (since, until) = (time("since")?, time("until")?);
+        if let (Some(since), Some(until)) = (since, until)
+            && until < since
+        {
+            return Err(Failure::bad(format!(
+                "`since` time ({}) cannot be after `until` time ({})",
+                query.get("since"),
+                query.get("until")
+            )));
+        }
+        Ok(Self {
+            since,
+            until,
+            filters: filters::parse(query.get("filters"))?,
+        })
+    }
+
+    /// Docker tells of the past only if a time was asked for.
+    fn wants_past(&self, event: &Happened) -> bool {
+        (self.since.is_some() || self.until.is_some())
+            && self
+                .since
+                .is_none_or(|since| i128::from(event.nanos) >= since.as_nanosecond())
+            && self
+                .until
+                .is_none_or(|until| i128::from(event.nanos) <= until.as_nanosecond())
+            && self.fits(event)
+    }
+
+    /// Docker's filters (28.5: `events/filter.go`); those about other things than images fit nothing.
+    fn fits(&self, event: &Happened) -> bool {
+        self.filters.names().all(|name| {
+            let values = self.filters.get(name);
+            let is = |text: &str| values.iter().any(|value| value == text);
+            match name {
+                "event" => is(event.action),
+                "type" => is(event.kind),
+                "scope" => is(event.scope),
+                "image" => event.names().iter().any(|name| is(name)),
+                "label" => values.iter().all(|label| event.has_label(label)),
+                _ => values.is_empty(),
+            }
+        })
+    }
+}
+
+impl Happened {
+    /// What the image may be called: its ID or name, also without a tag.
+    fn names(&self) -> Vec<String> {
+        let named = self.actor.attributes.get("name");
+        let whole = [Some(&self.actor.id), named].into_iter().flatten();
+        whole
+            .flat_map(|name| {
+                let parsed = name.parse::<Reference>().ok();
+                let bare = parsed.map(|reference| reference.familiar_repository());
+                std::iter::once(name.clone()).chain(bare)
+            })
+            .collect()
+    }
+
+    fn has_label(&self, label: &str) -> bool {
+        let attributes = &self.actor.attributes;
+        match label.split_once('=') {
+            Some((key, value)) => attributes.get(key).is_some_and(|has| has == value),
+            None => attributes.contains_key(label),
+        }
+    }
+}
+
+fn line(event: &Happened) -> Bytes {
+    (compact(event, Html::Escaped) + "\n").into()
+}
+
+/// `GET /events`
+pub(super) fn get(api: &Api, query: &Query) -> Result<Response> {
+    let wanted = Wanted::parse(query)?;
+    let (past, live) = api.events.listen();
+    let past: Vec<Bytes> = past
+        .iter()
+        .filter(|event| wanted.wants_past(event))
+        .map(|event| line(event))
+        .collect();
+    let left = wanted.until.map(|until| {
+        let left = until.duration_since(Timestamp::now());
+        Duration::try_from(left).unwrap_or_default()
+    });
+    let end = left.map(|left| tokio::time::Instant::now() + left);
+    let listening = (past.into_iter(), live, wanted, end);
+    let body = stream::unfold(listening, |(mut past, mut live, wanted, end)| async move {
+        if let Some(line) = past.next() {
+            return Some((Ok(line), (past, live, wanted, end)));
+        }
+        let line = next(&mut live, &wanted, end).await?;
+        Some((
+            Ok::<_, std::convert::Infallible>(line),
+            (past, live, wanted, end),
+        ))
+    });
+    let headers = [(header::CONTENT_TYPE, JSON)];
+    Ok((StatusCode::OK, headers, Body::from_stream(body)).into_response())
+}
+
+/// The next event that is wanted; `None` once the time has come.
+async fn next(
+    live: &mut broadcast::Receiver<Arc<Happened>>,
+    wanted: &Wanted,
+    end: Option<tokio::time::Instant>,
+) -> Option<Bytes> {
+    let over = async {
+        match end {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(over);
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = &mut over => return None,
+            event = live.recv() => event,
+        };
+        match event {
+            Ok(event) if wanted.fits(&event) => return Some(line(&event)),
+            Ok(_) => {}
+            Err(RecvError::Lagged(lost)) => {
+                tracing::warn!(lost, "a listener is too slow for the events");
+            }
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(query: &str) -> Wanted {
+        Wanted::parse(&Query::parse(query).unwrap()).unwrap()
+    }
+
+    fn pulled() -> (Events, Arc<Happened>) {
+        let events = Events::default();
+        let labels = BTreeMap::from([("tier".to_owned(), "web".to_owned())]);
+        events.tell("pull", "team/app:1", labels, "team/app");
+        let past = events.listen().0;
+        (events, Arc::clone(&past[0]))
+    }
+
+    #[test]
+    fn filters_are_docker_s() {
+        let (_, event) = pulled();
+        for fits in [
+            "",
+            r#"filters={"event":["pull"]}"#,
+            r#"filters={"image":["team/app"]}"#,
+            r#"filters={"image":["team/app:1"],"type":["image"]}"#,
+            r#"filters={"label":["tier"],"scope":["local"]}"#,
+            r#"filters={"label":["tier=web"],"event":["push","pull"]}"#,
+        ] {
+            assert!(wanted(fits).fits(&event), "{fits}");
+        }
+        for not in [
+            r#"filters={"event":["push"]}"#,
+            r#"filters={"image":["app"]}"#,
+            r#"filters={"type":["container"]}"#,
+            r#"filters={"label":["tier=web","x"]}"#,
+            r#"filters={"container":["x"]}"#,
+        ] {
+            assert!(!wanted(not).fits(&event), "{not}");
+        }
+    }
+
+    #[test]
+    fn the_past_is_told_of_only_if_asked_for() {
+        let (_, event) = pulled();
+        assert!(!wanted("").wants_past(&event));
+        assert!(wanted("since=0").wants_past(&event));
+        assert!(!wanted("since=0&until=1").wants_past(&event));
+        assert!(!wanted("since=4102444800").wants_past(&event));
+        assert!(Wanted::parse(&Query::parse("since=2&until=1").unwrap()).is_err());
+        assert!(Wanted::parse(&Query::parse("since=yesterday").unwrap()).is_err());
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let events = Events::default();
+        for number in 0..REMEMBERED + 10 {
+            events.tell("tag", &number.to_string(), BTreeMap::new(), "x");
+        }
+        let past = events.listen().0;
+        assert_eq!(past.len(), REMEMBERED);
+        assert_eq!(past[0].id, "10");
+    }
+}

@@ -1,0 +1,90 @@
+//! Filters, in both of their forms: `{"label":{"tier=web":true}}` and, from older clients,
+//! `{"label":["tier=web"]}`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use wharf_engine::Filters;
+
+use super::answer::{Failure, Result};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Wire {
+    Sets(BTreeMap<String, Option<BTreeMap<String, bool>>>),
+    Lists(BTreeMap<String, Option<Vec<String>>>),
+}
+
+/// Reads filters; none from an empty text.
+pub(super) fn parse(text: &str) -> Result<Filters> {
+    let mut filters = Filters::default();
+    if text.is_empty() {
+        return Ok(filters);
+    }
+    let wire: Option<Wire> =
+        serde_json::from_str(text).map_err(|_| Failure::bad("invalid filter"))?;
+    match wire {
+        None => {}
+        Some(Wire::Sets(sets)) => {
+            for (name, values) in sets {
+                let set = values.unwrap_or_default();
+                // A value that is false is none.
+                for (value, _) in set.iter().filter(|(_, is_set)| **is_set) {
+                    filters.add(&name, value);
+                }
+            }
+        }
+        Some(Wire::Lists(lists)) => {
+            for (name, values) in lists {
+                for value in values.unwrap_or_default() {
+                    filters.add(&name, &value);
+                }
+            }
+        }
+    }
+    Ok(filters)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn reads_both_forms() {
+        let new = parse(r#"{"label":{"a":true,"b":true,"c":false},"since":{"x":true}}"#).unwrap();
+        assert_eq!(new.get("label"), ["a", "b"]);
+        assert_eq!(new.get("since"), ["x"]);
+        let old = parse(r#"{"label":["a","b"]}"#).unwrap();
+        assert_eq!(old.get("label"), ["a", "b"]);
+        for none in ["", "{}", "null", r#"{"label":{}}"#] {
+            assert!(parse(none).unwrap().is_empty(), "{none}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else_in_docker_s_words() {
+        for wrong in [
+            "notjson",
+            "[]",
+            "7",
+            r#"{"a":"b"}"#,
+            r#"{"a":{"b":1}}"#,
+            "{",
+        ] {
+            assert_eq!(
+                parse(wrong).unwrap_err().message,
+                "invalid filter",
+                "{wrong}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_read_or_refused(text in ".*") {
+            drop(parse(&text));
+        }
+    }
+}

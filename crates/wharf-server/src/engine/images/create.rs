@@ -1,0 +1,143 @@
+//! `POST /images/create`: a pull, or an import.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use wharf_core::platform::PlatformError;
+use wharf_core::{Platform, Reference};
+use wharf_engine::{ImportInput, ImportOptions, PullOptions, words};
+
+use super::labels;
+use crate::engine::answer::{Failure, Result};
+use crate::engine::progress::{Lines, What, run};
+use crate::engine::query::{Query, name_and_tag, new_name};
+use crate::engine::version::ApiVersion;
+use crate::engine::{Api, auth, body};
+
+/// Docker's word for no image at all.
+const RESERVED: &str = "scratch";
+
+pub(in crate::engine) async fn post(
+    api: &Arc<Api>,
+    version: &ApiVersion,
+    query: &Query,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response> {
+    let platform = match query.given("platform") {
+        Some(text) if !version.is_before(32) => {
+            let parsed = text.parse::<Platform>();
+            Some(parsed.map_err(|error: PlatformError| Failure::bad(error.to_string()))?)
+        }
+        _ => None,
+    };
+    match query.given("fromImage") {
+        Some(name) => {
+            // `pull -a` of old clients sends a colon with nothing behind it.
+            let name = name.strip_suffix(':').unwrap_or(name);
+            let reference = name_and_tag(name, query.get("tag"))?;
+            if reference.familiar_repository() == RESERVED {
+                let message = format!("'{RESERVED}' is a reserved name");
+                return Err(Failure::new(axum::http::StatusCode::FORBIDDEN, message));
+            }
+            let options = PullOptions {
+                platform,
+                whose: auth::whose(headers, &reference),
+            };
+            pull(Arc::clone(api), reference, options).await
+        }
+        None => import(Arc::clone(api), query, platform, body).await,
+    }
+}
+
+async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Result<Response> {
+    let lines = Lines::new(What::Pull, Arc::clone(&api.metrics));
+    let to = Arc::clone(&lines);
+    run(lines, async move {
+        let done = if reference.is_name_only() {
+            pull_tags(&api, &reference, &options, &to).await
+        } else {
+            pull_one(&api, &reference, &options, &to).await
+        };
+        api.metrics.pulled(done.is_ok());
+        let newer = done?;
+        to.status(None, &words::status(&reference, newer));
+        let shown = reference.familiar();
+        let attributes = labels(&api, &shown).await;
+        let repository = reference.familiar_repository();
+        api.events.tell("pull", &shown, attributes, &repository);
+        Ok(())
+    })
+    .await
+}
+
+async fn pull_one(
+    api: &Api,
+    reference: &Reference,
+    options: &PullOptions,
+    lines: &Arc<Lines>,
+) -> Result<bool> {
+    let watch = Arc::clone(lines);
+    let pulled = api.engine.pull(reference, options, watch).await?;
+    lines.status(None, &words::digest(&pulled.digest));
+    Ok(pulled.newer)
+}
+
+/// Without a tag, all of them are meant (Docker 28.5: pull).
+async fn pull_tags(
+    api: &Api,
+    repository: &Reference,
+    options: &PullOptions,
+    lines: &Arc<Lines>,
+) -> Result<bool> {
+    let mut newer = false;
+    for tag in api.engine.remote_tags(repository, &options.whose).await? {
+        let reference = repository.with_tag(&tag).map_err(|error| {
+            let message = format!("the registry lists a tag that is none, {tag:?}: {error}");
+            Failure::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, message)
+        })?;
+        newer |= pull_one(api, &reference, options, lines).await?;
+    }
+    Ok(newer)
+}
+
+async fn import(
+    api: Arc<Api>,
+    query: &Query,
+    platform: Option<Platform>,
+    body: Body,
+) -> Result<Response> {
+    let reference = new_name(query.get("repo"), query.get("tag"))?;
+    let source = query.get("fromSrc");
+    let input = if source == "-" {
+        ImportInput::Stream(Box::new(body::reader(body, api.archive().await?)))
+    } else if source.contains("://") {
+        ImportInput::Url(source.to_owned())
+    } else {
+        ImportInput::Url(format!("http://{source}"))
+    };
+    let options = ImportOptions {
+        reference,
+        changes: query.all("changes").map(str::to_owned).collect(),
+        message: query.get("message").to_owned(),
+        platform,
+    };
+    let lines = Lines::new(What::Load { quiet: true }, Arc::clone(&api.metrics));
+    let to = Arc::clone(&lines);
+    run(lines, async move {
+        let watch = Arc::clone(&to);
+        let image = api.engine.import(input, &options, watch).await?;
+        to.status(None, image.as_str());
+        let id = image.as_str();
+        let attributes = labels(&api, id).await;
+        if let Some(name) = &options.reference {
+            let name = name.familiar();
+            api.events.tell("tag", id, attributes.clone(), &name);
+        }
+        api.events.tell("import", id, attributes, id);
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,199 @@
+//! The Docker Engine API, versions 1.24 to 1.51, for everything that concerns images.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`wire`] | what is said about images: shapes, names and orders of fields |
+//! | `route` | from a method and a path to what is meant by it |
+//! | `version` | which version a client speaks |
+//! | `query`, `filters`, `auth`, `body` | what a request says: parameters, filters, credentials, archives |
+//! | `answer` | JSON, and failures with Docker's status codes |
+//! | `progress` | what a long operation says while it runs |
+//! | `images` | what is done with images, a file for each |
+//! | `system`, `info` | ping, version, space; about the machine |
+//! | `events` | what was done, told to whoever listens |
+//! | `metrics` | the same in numbers |
+//! | `absent` | what Docker has and wharf has not |
+//!
+//! It is an edge like the command line: it knows [`Engine`] and nothing below it. Rows are read and written on
+//! threads that may block; long operations are tasks of their own.
+
+mod absent;
+mod answer;
+mod auth;
+mod body;
+mod events;
+mod filters;
+mod images;
+mod info;
+mod metrics;
+mod progress;
+mod query;
+mod route;
+mod system;
+mod version;
+pub mod wire;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wharf_engine::Engine;
+
+use answer::{Failure, Result};
+use events::Events;
+use metrics::Metrics;
+use query::Query;
+use route::Route;
+use version::ApiVersion;
+
+pub use system::Host;
+
+/// Bounds the archives that come and go at once, in number; the next one waits. Each holds a thread that a
+/// client who stalls keeps waiting, and there are 512 of these.
+const ARCHIVES_MAX: usize = 64;
+
+/// What every handler has.
+struct Api {
+    engine: Arc<dyn Engine>,
+    host: Host,
+    events: Events,
+    metrics: Arc<Metrics>,
+    archives: Arc<Semaphore>,
+}
+
+/// The API over an engine, as a service for [`crate::serve()`].
+pub fn router(engine: Arc<dyn Engine>, host: Host) -> Router {
+    let api = Api {
+        engine,
+        host,
+        events: Events::default(),
+        metrics: Arc::default(),
+        archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+    };
+    Router::new().fallback(handle).with_state(Arc::new(api))
+}
+
+impl Api {
+    /// Asks the engine for what is a matter of rows: it blocks for a moment, and so on a thread that may.
+    async fn rows<T, F>(&self, question: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'e> FnOnce(&'e dyn Engine) -> BoxFuture<'e, wharf_engine::Result<T>>
+            + Send
+            + 'static,
+    {
+        let engine = Arc::clone(&self.engine);
+        let runtime = tokio::runtime::Handle::current();
+        let asked =
+            tokio::task::spawn_blocking(move || runtime.block_on(question(engine.as_ref())));
+        match asked.await {
+            Ok(answer) => Ok(answer?),
+            Err(error) => Err(Failure::internal(&error)),
+        }
+    }
+
+    /// Waits for a place among the archives under way.
+    async fn archive(&self) -> Result<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.archives).acquire_owned().await;
+        place.map_err(|error| Failure::internal(&error))
+    }
+}
+
+async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    api.metrics.begin();
+    let path = query::decoded(request.uri().path());
+    let found = path.map(|path| (route::find(&method, &path), path));
+    let (label, response) = match found {
+        Ok((Some((version, route)), path)) => {
+            let label = route.label();
+            let answered = answer(&api, version, route, request).await;
+            tracing::info!(
+                %method, path, status = answered.status().as_u16(), took = ?began.elapsed(), "answered"
+            );
+            (label, answered)
+        }
+        Ok((None, path)) => {
+            tracing::info!(%method, path, status = 404, "answered");
+            (
+                "none",
+                Failure::new(StatusCode::NOT_FOUND, "page not found").into_response(),
+            )
+        }
+        Err(failure) => ("none", failure.into_response()),
+    };
+    let status = response.status().as_u16();
+    api.metrics
+        .answered(method.as_str(), label, status, began.elapsed());
+    response
+}
+
+/// Answers a request for something that there is, with what every such answer says of the server.
+async fn answer(api: &Arc<Api>, version: ApiVersion, route: Route, request: Request) -> Response {
+    let answered = match version.refusal() {
+        None => dispatch(api, &version, route, request).await,
+        // So old a client does not read JSON.
+        Some(words) if version.is_too_old() => Err(Failure::bad(words).plain()),
+        Some(words) => Err(Failure::bad(words)),
+    };
+    let mut response = answered.unwrap_or_else(Failure::into_response);
+    let headers = response.headers_mut();
+    let newest = version::text(version::NEWEST);
+    for (name, value) in [
+        (header::SERVER, api.host.server()),
+        (header::HeaderName::from_static("api-version"), newest),
+        (
+            header::HeaderName::from_static("ostype"),
+            "linux".to_owned(),
+        ),
+        (
+            header::HeaderName::from_static("docker-experimental"),
+            "false".to_owned(),
+        ),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+async fn dispatch(
+    api: &Arc<Api>,
+    version: &ApiVersion,
+    route: Route,
+    request: Request,
+) -> Result<Response> {
+    let query = Query::parse(request.uri().query().unwrap_or_default())?;
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    match route {
+        Route::Ping => Ok(system::ping(&parts.method)),
+        Route::Version => Ok(system::version(api)),
+        Route::Info => info::get(api, version).await,
+        Route::DiskUsage => system::disk_usage(api, version, &query).await,
+        Route::Auth => auth::post(api, body).await,
+        Route::Events => events::get(api, &query),
+        Route::Metrics => metrics::get(api).await,
+        Route::Distribution(name) => images::distribution::get(api, &name, headers).await,
+        Route::List => images::list::get(api, version, &query).await,
+        Route::Inspect(name) => images::inspect::get(api, version, name, &query).await,
+        Route::History(name) => images::history::get(api, version, name, &query).await,
+        Route::Create => images::create::post(api, version, &query, headers, body).await,
+        Route::Push(name) => images::push::post(api, version, &name, &query, headers).await,
+        Route::Tag(name) => images::tag::post(api, name, &query).await,
+        Route::Remove(name) => images::remove::delete(api, version, name, &query).await,
+        Route::Prune => images::prune::post(api, &query).await,
+        Route::Search => images::search::get(api, &query, headers).await,
+        Route::Save(name) => images::save::get(api, version, name, &query).await,
+        Route::Load => images::load::post(api, version, &query, body).await,
+        Route::Options => Ok(StatusCode::OK.into_response()),
+        Route::Absent(absent) => absent.answer(),
+    }
+}
