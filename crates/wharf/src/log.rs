@@ -3,6 +3,10 @@
 //! Only wharf's own events are shown: what libraries log at their lowest levels holds headers, and
 //! so credentials.
 
+use std::io::IsTerminal as _;
+
+use clap::ValueEnum;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -21,24 +25,56 @@ const LEVELS: [(&str, &str); 5] = [
     ("fatal", "error"),
 ];
 
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// An object on each line, for programs.
+    Json,
+}
+
+/// What is asked of the log.
+pub(crate) struct Asked<'a> {
+    /// `--debug`
+    pub(crate) debug: bool,
+    /// `--log-level`
+    pub(crate) level: Option<&'a str>,
+    /// `WHARF_LOG`
+    pub(crate) directives: Option<&'a str>,
+    /// Does the command serve? Then it tells of requests without being asked.
+    pub(crate) server: bool,
+    /// `--log-format`
+    pub(crate) format: Format,
+}
+
 /// Starts the log, if it was asked for.
-pub(crate) fn start(debug: bool, level: Option<&str>, directives: Option<&str>) -> Result<()> {
-    let level = level.map(named).transpose()?;
-    let directives = match (debug, level, directives) {
+pub(crate) fn start(asked: &Asked<'_>) -> Result<()> {
+    let level = asked.level.map(named).transpose()?;
+    let directives = match (asked.debug, level, asked.directives, asked.server) {
         (true, ..) => "debug",
-        (false, Some(level), _) => level,
-        (false, None, Some(directives)) => directives,
-        (false, None, None) => return Ok(()),
+        (false, Some(level), ..) => level,
+        (false, None, Some(directives), _) => directives,
+        (false, None, None, true) => "info",
+        (false, None, None, false) => return Ok(()),
     };
     let filter = EnvFilter::try_new(directives).map_err(|error| {
         Failure::error(format!(
             "WHARF_LOG={directives:?} is not a log filter: {error}"
         ))
     })?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    let lines = match asked.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
     tracing_subscriber::registry()
         .with(filter_fn(|event| event.target().starts_with(OWN)))
         .with(filter)
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(lines)
         .try_init()
         .map_err(|error| Failure::error(format!("the log cannot be started: {error}")))
 }

@@ -50,12 +50,15 @@ fn run(environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
             Ok(())
         }
         Asked::Run(cli, usage) => {
-            log::start(
-                cli.debug,
-                cli.log_level.as_deref(),
-                environment.log().as_deref(),
-            )?;
             let command = if cli.version { None } else { cli.command };
+            let is_server = command.as_ref().is_some_and(command::Command::is_server);
+            log::start(&log::Asked {
+                debug: cli.debug,
+                level: cli.log_level.as_deref(),
+                directives: environment.log().as_deref(),
+                server: is_server,
+                format: cli.log_format,
+            })?;
             let context = Context {
                 environment,
                 usage,

@@ -22,6 +22,7 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 use crate::command::Command;
 use crate::environment::Program;
 use crate::exit::{Failure, Result, say};
+use crate::log::Format;
 
 pub(crate) use help::terminal_width;
 pub(crate) use pflag::filter;
@@ -37,6 +38,9 @@ pub(crate) struct Cli {
     /// Log what happens, to standard error
     #[arg(short = 'D', long)]
     pub debug: bool,
+    /// Write the log as "text" or "json"
+    #[arg(long, value_name = "string", default_value = "text")]
+    pub log_format: Format,
     /// Log from this level on ("debug", "info", "warn", "error", "fatal")
     #[arg(short = 'l', long, value_name = "string")]
     pub log_level: Option<String>,

@@ -5,8 +5,9 @@ use std::fs;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wharf_core::human;
+use wharf_core::{Platform, human};
 use wharf_engine::{Engine as _, Filters, ListQuery};
+use wharf_server::engine::Host;
 
 use super::version::VERSION;
 use crate::context::Context;
@@ -51,12 +52,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 }
 
 fn collect(context: &Context) -> Result<Value> {
-    let (settings, root) = (context.settings()?, context.root()?);
-    let registries = &settings.registry.registries;
-    let mirrors = registries.get("docker.io").map(|host| host.mirrors.clone());
-    let mut insecure: Vec<String> = ALWAYS_INSECURE.map(str::to_owned).into();
-    let marked = registries.iter().filter(|(_, host)| host.insecure);
-    insecure.extend(marked.map(|(name, _)| name.clone()));
+    let (host, root) = (host(context)?, context.root()?);
     // What is only asked makes no store.
     let images = if root.is_dir() {
         let query = ListQuery {
@@ -68,27 +64,49 @@ fn collect(context: &Context) -> Result<Value> {
     } else {
         0
     };
-    let system = rustix::system::uname();
-    let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(json!({
         "Images": images,
-        "ServerVersion": VERSION,
-        "DockerRootDir": root.display().to_string(),
-        "KernelVersion": word(system.release()),
-        "OperatingSystem": operating_system(),
+        "ServerVersion": host.version,
+        "DockerRootDir": host.root,
+        "KernelVersion": host.kernel,
+        "OperatingSystem": host.operating_system,
         "OSType": std::env::consts::OS,
-        "Architecture": word(system.machine()),
-        "NCPU": cpus,
-        "MemTotal": memory(),
-        "Name": word(system.nodename()),
+        "Architecture": host.machine,
+        "NCPU": host.cpus,
+        "MemTotal": host.memory,
+        "Name": host.name,
         "RegistryConfig": {
-            "InsecureRegistryCIDRs": insecure,
-            "Mirrors": mirrors.unwrap_or_default(),
+            "InsecureRegistryCIDRs": host.insecure_registries,
+            "Mirrors": host.mirrors,
         },
         "Containers": 0, "ContainersRunning": 0, "ContainersPaused": 0, "ContainersStopped": 0,
         "ClientInfo": { "Version": VERSION, "Os": std::env::consts::OS },
     }))
+}
+
+/// About this program, this machine and the settings.
+pub(super) fn host(context: &Context) -> Result<Host> {
+    let (settings, root) = (context.settings()?, context.root()?);
+    let registries = &settings.registry.registries;
+    let mirrors = registries.get("docker.io").map(|host| host.mirrors.clone());
+    let mut insecure: Vec<String> = ALWAYS_INSECURE.map(str::to_owned).into();
+    let marked = registries.iter().filter(|(_, host)| host.insecure);
+    insecure.extend(marked.map(|(name, _)| name.clone()));
+    let system = rustix::system::uname();
+    let word = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    Ok(Host {
+        version: VERSION.to_owned(),
+        root: root.display().to_string(),
+        name: word(system.nodename()),
+        kernel: word(system.release()),
+        operating_system: operating_system(),
+        machine: word(system.machine()),
+        architecture: Platform::of_this_machine().architecture,
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        memory: memory(),
+        insecure_registries: insecure,
+        mirrors: mirrors.unwrap_or_default(),
+    })
 }
 
 /// Docker's lines, those that say something here.

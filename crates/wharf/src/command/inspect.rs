@@ -19,7 +19,8 @@ use crate::runtime;
 mod config;
 mod document;
 
-use document::{Document, Typed};
+use document::Typed;
+use wharf_server::engine::wire::ImageInspect;
 
 /// What Docker can inspect. wharf has images only.
 const TYPES: [&str; 10] = [
@@ -92,14 +93,18 @@ fn platform(text: Option<&str>) -> Result<Option<Platform>> {
 }
 
 /// What a registry says of an image: only its manifests and its config come.
-fn find_remote(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<Document> {
+fn find_remote(
+    engine: &LocalEngine,
+    name: &str,
+    platform: Option<&Platform>,
+) -> Result<ImageInspect> {
     let reference: Reference = name
         .parse()
         .map_err(|error: ReferenceError| Failure::error(error.to_string()))?;
     let (reference, watch) = (reference.or_latest(), Arc::new(Unwatched));
     let detail =
         runtime::heavy(async { Ok(engine.inspect_remote(&reference, platform, watch).await?) })?;
-    Document::of(&detail)
+    Ok(ImageInspect::of(&detail)?)
 }
 
 /// Runs `wharf inspect`.
@@ -149,9 +154,9 @@ fn no_such_object(name: &str) -> Failure {
     Failure::error(format!("Error: No such object: {name}"))
 }
 
-fn find(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<Document> {
+fn find(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<ImageInspect> {
     let detail = runtime::light(engine.inspect(name, platform))??;
-    Document::of(&detail)
+    Ok(ImageInspect::of(&detail)?)
 }
 
 /// How the answer is printed.
@@ -180,7 +185,7 @@ impl Format {
     }
 
     /// Prints what was found.
-    fn print(&self, found: &[Document]) -> (String, Vec<Failure>) {
+    fn print(&self, found: &[ImageInspect]) -> (String, Vec<Failure>) {
         match self {
             Self::Indented if found.is_empty() => ("[]\n".to_owned(), Vec::new()),
             Self::Indented => (indented(&found, Html::Escaped) + "\n", Vec::new()),
@@ -192,7 +197,7 @@ impl Format {
 
 /// A line for each that the template fits. As in Docker, it is tried on the fields as Go has them
 /// first, then on those of the JSON.
-fn by_template(template: &Template, found: &[Document]) -> (String, Vec<Failure>) {
+fn by_template(template: &Template, found: &[ImageInspect]) -> (String, Vec<Failure>) {
     let (mut text, mut errors) = (String::new(), Vec::new());
     for document in found {
         let typed = record(Typed(document.clone()));
@@ -215,7 +220,7 @@ fn by_template(template: &Template, found: &[Document]) -> (String, Vec<Failure>
 fn inspect(
     format: &Format,
     names: &[String],
-    find: impl Fn(&str) -> Result<Document>,
+    find: impl Fn(&str) -> Result<ImageInspect>,
 ) -> Result<()> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for name in names {

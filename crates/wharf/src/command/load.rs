@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use wharf_core::event::Unwatched;
-use wharf_engine::{Engine as _, LoadInput, LoadOptions, Loaded};
+use wharf_engine::{Engine as _, LoadInput, LoadOptions, words};
 
 use super::import::cannot_open;
 use super::save::platform;
@@ -45,7 +45,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         let watch = Arc::new(Unwatched);
         Ok(engine.load(LoadInput::File(input), &options, watch).await?)
     })?;
-    print(&lines(&loaded))
+    let lines = words::loaded(&loaded);
+    print(
+        &lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+    )
 }
 
 fn open(path: Option<&str>) -> Result<File> {
@@ -60,25 +66,4 @@ fn open(path: Option<&str>) -> Result<File> {
         return Ok(File::from(input));
     };
     File::open(path).map_err(|error| cannot_open(path, &error))
-}
-
-/// Docker's lines (28.5: `tarexport/load.go`). The IDs of all images are listed if the last image
-/// has no name.
-fn lines(loaded: &[Loaded]) -> String {
-    let mut text = String::new();
-    for name in loaded.iter().flat_map(|one| &one.names) {
-        let shown = name.reference.familiar();
-        if let Some(old) = &name.replaced {
-            text.push_str(&format!(
-                "The image {shown} already exists, renaming the old one with ID {old} to empty string\n"
-            ));
-        }
-        text.push_str(&format!("Loaded image: {shown}\n"));
-    }
-    if loaded.last().is_some_and(|one| one.names.is_empty()) {
-        for one in loaded {
-            text.push_str(&format!("Loaded image ID: {}\n", one.image));
-        }
-    }
-    text
 }

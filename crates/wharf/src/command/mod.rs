@@ -208,6 +208,13 @@ pub(crate) enum ImageCommand {
     Tag(tag::Arguments),
 }
 
+impl Command {
+    /// Does it go on until it is told to end? Then its log is read later, and begins by itself.
+    pub(crate) const fn is_server(&self) -> bool {
+        matches!(self, Self::Serve { command: Some(_) })
+    }
+}
+
 /// Runs a command; with none, which `--version` means, says the version.
 pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
     match command {

@@ -145,8 +145,10 @@ pub(super) fn text(pruned: &Pruned) -> String {
         text.push_str("Deleted Images:\n");
         for removed in &pruned.removed {
             text.push_str(&match removed {
-                Removed::Untagged(name) => format!("untagged: {name}\n"),
-                Removed::Deleted(digest) => format!("deleted: {digest}\n"),
+                Removed::Untagged { name, .. } => format!("untagged: {name}\n"),
+                Removed::Deleted(digest) | Removed::DeletedLayers(digest) => {
+                    format!("deleted: {digest}\n")
+                }
             });
         }
         text.push('\n');
@@ -165,7 +167,10 @@ mod tests {
         assert_eq!(text(&Pruned::default()), "Total reclaimed space: 0B\n");
         let pruned = Pruned {
             removed: vec![
-                Removed::Untagged("app:1".into()),
+                Removed::Untagged {
+                    name: "app:1".into(),
+                    image: Digest::of(b""),
+                },
                 Removed::Deleted(Digest::of(b"")),
             ],
             reclaimed: 1_982_425,

@@ -8,7 +8,7 @@ use clap::Args;
 use wharf_core::platform::PlatformError;
 use wharf_core::reference::ReferenceError;
 use wharf_core::{Platform, Reference};
-use wharf_engine::{Engine, PullOptions};
+use wharf_engine::{Engine, PullOptions, Whose};
 
 use crate::context::Context;
 use crate::environment::Program;
@@ -72,6 +72,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let plan = Plan {
         options: PullOptions {
             platform: platform(context, arguments)?,
+            ..PullOptions::default()
         },
         all_tags: arguments.all_tags,
         style: Style::of(context.environment.output(), arguments.quiet),
@@ -162,7 +163,7 @@ async fn pull_one(engine: &dyn Engine, plan: &Plan, wanted: &Wanted) -> Result<(
 /// Pulls every tag of a repository, with one status for all of them.
 async fn pull_tags(engine: &dyn Engine, plan: &Plan, repository: &Reference) -> Result<()> {
     let mut newer = false;
-    for tag in engine.remote_tags(repository).await? {
+    for tag in engine.remote_tags(repository, &Whose::Kept).await? {
         let reference = repository.with_tag(&tag).map_err(|error| {
             Failure::error(format!(
                 "the registry lists a tag that is none, {tag:?}: {error}"

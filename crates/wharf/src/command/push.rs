@@ -77,6 +77,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
             Packing::Gzip => Compression::Gzip,
             Packing::Zstd => Compression::Zstd,
         },
+        ..PushOptions::default()
     };
     let engine = context.engine()?;
     runtime::heavy(async {

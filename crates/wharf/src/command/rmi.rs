@@ -56,8 +56,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 
 fn lines(removed: &[Removed]) -> String {
     let line = |removed: &Removed| match removed {
-        Removed::Untagged(name) => format!("Untagged: {name}\n"),
-        Removed::Deleted(digest) => format!("Deleted: {digest}\n"),
+        Removed::Untagged { name, .. } => format!("Untagged: {name}\n"),
+        Removed::Deleted(digest) | Removed::DeletedLayers(digest) => format!("Deleted: {digest}\n"),
     };
     removed.iter().map(line).collect()
 }

@@ -3,8 +3,8 @@
 use clap::Args;
 use wharf_core::Reference;
 use wharf_core::reference::ReferenceError;
-use wharf_engine::Engine as _;
 use wharf_engine::glob::Glob;
+use wharf_engine::{Engine as _, Whose};
 
 use crate::context::Context;
 use crate::exit::{Failure, Result};
@@ -53,7 +53,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         .collect::<Result<_, _>>()
         .map_err(|error| Failure::error(error.to_string()))?;
     let engine = context.engine()?;
-    let mut tags = runtime::heavy(async { Ok(engine.remote_tags(&repository).await?) })?;
+    let mut tags =
+        runtime::heavy(async { Ok(engine.remote_tags(&repository, &Whose::Kept).await?) })?;
     tags.retain(|tag| patterns.is_empty() || patterns.iter().any(|glob| glob.is_match(tag)));
     let format = match arguments.format.as_deref() {
         None | Some("") => "{{.Tag}}",

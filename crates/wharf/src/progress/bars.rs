@@ -12,8 +12,8 @@ use wharf_core::human;
 use wharf_core::{Digest, LayerStatus};
 
 use super::rate::Rate;
-use super::words::{self, Way};
 use crate::arguments::terminal_width;
+use wharf_engine::words::{self, Way};
 
 /// A bar's text is made anew at most so often: more only flickers, and takes time from the pull.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -74,7 +74,8 @@ impl Bars {
             LayerStatus::Exists | LayerStatus::Complete | LayerStatus::Mounted { .. } => {
                 layer.finish(&self.screen);
                 self.draw_total(now, true);
-                return words::layer(way, digest, status);
+                let change = words::change(way, status)?;
+                return Some(format!("{}: {change}\n", digest.short()));
             }
             LayerStatus::Downloading { done, total } | LayerStatus::Uploading { done, total } => {
                 layer.note(now, *done, *total);

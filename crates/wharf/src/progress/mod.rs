@@ -2,7 +2,6 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `words` | Docker's words for what happens to a layer |
 //! | `plain` | a line per change: for pipes and files |
 //! | `bars` | a bar per layer and one for all: for terminals |
 //! | `rate` | how fast bytes come |
@@ -12,16 +11,15 @@
 mod bars;
 mod plain;
 mod rate;
-mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wharf_core::{Digest, Event, LayerStatus, Reference, Watch};
+use wharf_engine::words::{self, Way};
 
 use crate::environment::Output;
 use crate::exit::{Failure, Result, say};
 use crate::print::print;
-use words::Way;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,14 +166,15 @@ impl Watch for Progress {
                 }
             }
             Event::Pulling { reference } if self.style != Style::Quiet => {
-                let text = std::mem::take(&mut state.held) + &words::heading(&reference);
+                let (what, heading) = words::heading(&reference);
+                let text = format!("{}{what}: {heading}\n", std::mem::take(&mut state.held));
                 state.line(&text);
             }
             Event::Layer { digest, status } => state.layer(&digest, &status),
             Event::Pushing { reference } => {
                 state.layers = state.layers.anew(Way::Push);
                 if self.style != Style::Quiet {
-                    state.line(&words::push_heading(&reference));
+                    state.line(&(words::push_heading(&reference) + "\n"));
                 }
             }
             Event::Pushed {
@@ -186,7 +185,7 @@ impl Watch for Progress {
                 // The next name's layers are told of from the beginning, as Docker does.
                 state.layers = state.layers.anew(Way::Push);
                 if self.style != Style::Quiet {
-                    state.line(&words::pushed(&reference, &digest, size));
+                    state.line(&(words::pushed(&reference, &digest, size) + "\n"));
                 }
             }
             Event::Pulling { .. } | Event::Pulled { .. } => {}
@@ -225,17 +224,17 @@ impl State {
 
 /// What is said once everything of a reference is here.
 pub(crate) fn summary(reference: &Reference, digest: &Digest, newer: bool) -> String {
-    format!("{}{}", words::digest(digest), status(reference, newer))
+    digest_line(digest) + &status(reference, newer)
 }
 
 /// Only its first line.
 pub(crate) fn digest_line(digest: &Digest) -> String {
-    words::digest(digest)
+    words::digest(digest) + "\n"
 }
 
 /// Only its last line.
 pub(crate) fn status(reference: &Reference, newer: bool) -> String {
-    words::status(reference, newer)
+    words::status(reference, newer) + "\n"
 }
 
 #[cfg(test)]

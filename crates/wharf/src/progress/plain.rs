@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wharf_core::{Digest, LayerStatus};
 
-use super::words::{self, Way};
+use wharf_engine::words::{self, Way};
 
 /// What was said last of each layer.
 #[derive(Default)]
@@ -24,7 +24,8 @@ impl Plain {
 
     /// The line for a change; `None` if it was said already, or needs no line.
     pub(super) fn line(&mut self, digest: &Digest, status: &LayerStatus) -> Option<String> {
-        let line = words::layer(self.way, digest, status)?;
+        let change = words::change(self.way, status)?;
+        let line = format!("{}: {change}\n", digest.short());
         if self.said.get(digest) == Some(&line) {
             return None;
         }

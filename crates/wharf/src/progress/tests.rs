@@ -3,7 +3,8 @@
 use super::*;
 
 fn heading(text: &str) -> String {
-    words::heading(&text.parse().unwrap())
+    let (what, heading) = words::heading(&text.parse().unwrap());
+    format!("{what}: {heading}\n")
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn fit(images: &[ImageTree], width: usize) -> (usize, &'static [(&'static str, u
 
 #[cfg(test)]
 mod tests {
-    use wharf_core::{Digest, Platform};
+    use wharf_core::{Descriptor, Digest, Platform};
 
     use super::*;
 
@@ -173,6 +173,7 @@ mod tests {
         let id = Digest::of(platform.to_string().as_bytes());
         PlatformBranch {
             platform,
+            manifest: Descriptor::of("", b""),
             id,
             here,
             size,
@@ -184,6 +185,7 @@ mod tests {
     fn draws_as_docker_does() {
         let images = [
             ImageTree {
+                target: Descriptor::of("", b""),
                 id: Digest::of(b"multi"),
                 names: vec!["m:2".into(), "team/multi:1".into()],
                 platforms: vec![
@@ -192,6 +194,7 @@ mod tests {
                 ],
             },
             ImageTree {
+                target: Descriptor::of("", b""),
                 id: Digest::of(b"busybox"),
                 names: Vec::new(),
                 platforms: vec![branch("linux/amd64", true, 3_040_000, 1_030_000)],

@@ -1,132 +1,12 @@
-//! How a container of an image runs, as Docker reads it from the config and shows it.
+//! How a container of an image runs, as templates see it.
 
 use std::collections::BTreeMap;
 
 use gotmpl::Value;
-use serde::{Deserialize, Deserializer, Serialize};
+use wharf_server::engine::wire::{Empty, Healthcheck, RunConfig};
 
 use crate::print::json::{Html, compact};
 use crate::print::template::{Record, nil_map, record, text_list, text_map};
-
-/// The fields that Docker shows, in Go's order; empty ones are left out.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct RunConfig {
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
-    user: String,
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    exposed_ports: BTreeMap<String, Empty>,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    env: Vec<String>,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    entrypoint: Vec<String>,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    cmd: Vec<String>,
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    volumes: BTreeMap<String, Empty>,
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
-    working_dir: String,
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
-    labels: BTreeMap<String, String>,
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
-    stop_signal: String,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_false")]
-    args_escaped: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Healthcheck>,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    on_build: Vec<String>,
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    shell: Vec<String>,
-}
-
-/// Go's `struct{}`: whatever the config has there, Docker shows nothing of it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Empty;
-
-impl<'de> Deserialize<'de> for Empty {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
-}
-
-impl Serialize for Empty {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde::ser::SerializeMap::end(serializer.serialize_map(Some(0))?)
-    }
-}
-
-/// How a container's health is checked. Times are in nanoseconds.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Healthcheck {
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
-    test: Vec<String>,
-    #[serde(skip_serializing_if = "is_zero")]
-    interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    timeout: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    start_period: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    start_interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    retries: i64,
-}
-
-/// What API 1.50 and later show although it is empty (Docker 28.5: inspect).
-const ALWAYS_SHOWN: [(&str, Shown); 8] = [
-    ("Cmd", Shown::Null),
-    ("Entrypoint", Shown::Null),
-    ("Env", Shown::Null),
-    ("Labels", Shown::Null),
-    ("OnBuild", Shown::Null),
-    ("User", Shown::Text),
-    ("Volumes", Shown::Null),
-    ("WorkingDir", Shown::Text),
-];
-
-#[derive(Clone, Copy)]
-enum Shown {
-    Null,
-    Text,
-}
-
-impl RunConfig {
-    /// The object of the Engine API: keys sorted, some there although they are empty.
-    pub(super) fn shown(&self) -> BTreeMap<String, serde_json::Value> {
-        let own = match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
-        };
-        let mut all: BTreeMap<String, serde_json::Value> = own.into_iter().collect();
-        for (name, shown) in ALWAYS_SHOWN {
-            all.entry(name.to_owned()).or_insert_with(|| match shown {
-                Shown::Null => serde_json::Value::Null,
-                Shown::Text => serde_json::Value::String(String::new()),
-            });
-        }
-        all
-    }
-}
 
 impl Record for RunConfig {
     const TYPE: &'static str = "*v1.DockerOCIImageConfig";
@@ -217,21 +97,6 @@ fn set(names: &BTreeMap<String, Empty>) -> Value {
     Value::Map(std::sync::Arc::new(entries.collect()))
 }
 
-/// Go writes an empty list or map as `null`.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-fn is_false(value: &bool) -> bool {
-    !*value
-}
-
-fn is_zero(value: &i64) -> bool {
-    *value == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,22 +117,5 @@ mod tests {
         ] {
             assert_eq!(go_duration(nanos), text);
         }
-    }
-
-    #[test]
-    fn shows_what_docker_shows_of_nothing() {
-        let config: RunConfig = serde_json::from_str(r#"{"Cmd":["sh"],"Labels":null}"#).unwrap();
-        assert_eq!(
-            compact(&config.shown(), Html::Plain),
-            r#"{"Cmd":["sh"],"Entrypoint":null,"Env":null,"Labels":null,"OnBuild":null,"User":"","Volumes":null,"WorkingDir":""}"#
-        );
-        assert_eq!(config.json(), r#"{"Cmd":["sh"]}"#);
-    }
-
-    #[test]
-    fn sets_lose_what_the_config_has_in_them() {
-        let config: RunConfig =
-            serde_json::from_str(r#"{"ExposedPorts":{"80/tcp":{"x":1}}}"#).unwrap();
-        assert_eq!(config.json(), r#"{"ExposedPorts":{"80/tcp":{}}}"#);
     }
 }

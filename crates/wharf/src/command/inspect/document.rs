@@ -1,154 +1,18 @@
-//! Everything about one image, in the shape of Docker's Engine API 1.51, and as templates see it.
+//! Everything about one image, as templates see it; what is printed as it is, is the Engine API's answer.
 //!
 //! Docker has the answer twice: as the Go struct that the client reads it into, and as the JSON that
 //! came. Fields have other names in the one (`.ID`) than in the other (`.Id`), and other orders.
 
 use gotmpl::Value;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use wharf_core::ImageConfig;
+use serde::Serialize;
 use wharf_core::human;
-use wharf_engine::{EngineError, ErrorKind, ImageDetail};
+use wharf_server::engine::wire::{ImageInspect, Metadata, RootFs, RunConfig};
 
-use super::config::RunConfig;
-use crate::exit::Result;
 use crate::print::json::{Html, compact};
 use crate::print::template::{Record, made_list, nil_list, nil_map, record, text_list};
 
-/// What Go prints of a time that was never set.
-const GO_ZERO_TIME: &str = "0001-01-01T00:00:00Z";
-
-/// The answer, in the API's order.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct Document {
-    id: String,
-    repo_tags: Vec<String>,
-    repo_digests: Vec<String>,
-    /// Only images that Docker's old builder made have one.
-    parent: &'static str,
-    comment: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    created: String,
-    docker_version: String,
-    author: String,
-    architecture: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    variant: String,
-    os: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    os_version: String,
-    size: u64,
-    #[serde(rename = "RootFS")]
-    root_fs: RootFs,
-    metadata: Metadata,
-    #[serde(serialize_with = "shown")]
-    config: RunConfig,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RootFs {
-    #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
-    kind: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    layers: Vec<String>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    last_tag_time: String,
-    #[serde(skip)]
-    time: Option<Timestamp>,
-}
-
-fn shown<S: serde::Serializer>(config: &RunConfig, serializer: S) -> Result<S::Ok, S::Error> {
-    config.shown().serialize(serializer)
-}
-
-/// The part of a config that says how a container runs.
-#[derive(Deserialize)]
-struct ConfigFile {
-    #[serde(default)]
-    config: Option<RunConfig>,
-}
-
-impl Document {
-    /// Describes an image.
-    pub(super) fn of(detail: &ImageDetail) -> Result<Self> {
-        let summary = &detail.summary;
-        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let message = format!("the config of image {} cannot be read", summary.id.short());
-            EngineError::new(ErrorKind::Corrupt, message).because(error)
-        };
-        let config =
-            ImageConfig::parse(detail.config.clone()).map_err(|error| unreadable(error.into()))?;
-        let file: ConfigFile =
-            serde_json::from_slice(&detail.config).map_err(|error| unreadable(error.into()))?;
-        let fields = config.fields;
-        let last_comment = || fields.history.last().map(|step| step.comment.clone());
-        let own_comment = fields.comment.clone().filter(|comment| !comment.is_empty());
-        Ok(Self {
-            id: summary.id.to_string(),
-            repo_tags: summary.repo_tags.clone(),
-            repo_digests: summary.repo_digests.clone(),
-            parent: "",
-            comment: own_comment.or_else(last_comment).unwrap_or_default(),
-            created: fields
-                .created
-                .as_deref()
-                .map(rfc3339_nano)
-                .unwrap_or_default(),
-            docker_version: fields.docker_version.unwrap_or_default(),
-            author: fields.author.unwrap_or_default(),
-            architecture: fields.architecture,
-            variant: fields.variant,
-            os: if fields.os.is_empty() {
-                "linux".to_owned()
-            } else {
-                fields.os
-            },
-            os_version: fields.os_version,
-            size: summary.size,
-            root_fs: RootFs {
-                kind: fields.rootfs.kind,
-                layers: fields
-                    .rootfs
-                    .diff_ids
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-            },
-            metadata: Metadata {
-                last_tag_time: detail.last_tagged.map_or_else(
-                    || GO_ZERO_TIME.to_owned(),
-                    |time| rfc3339_nano(&time.to_string()),
-                ),
-                time: detail.last_tagged,
-            },
-            config: file.config.unwrap_or_default(),
-        })
-    }
-}
-
-/// A time as Go writes it again: a fraction of a second without zeros at its end.
-fn rfc3339_nano(text: &str) -> String {
-    let Some((whole, rest)) = text.split_once('.') else {
-        return text.to_owned();
-    };
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let (fraction, zone) = rest.split_at(end);
-    match fraction.trim_end_matches('0') {
-        "" => format!("{whole}{zone}"),
-        fraction => format!("{whole}.{fraction}{zone}"),
-    }
-}
-
 /// The answer as the Go struct has it.
-pub(super) struct Typed(pub Document);
+pub(super) struct Typed(pub ImageInspect);
 
 /// Go's order of the whole: the config in its middle.
 #[derive(Serialize)]
@@ -194,7 +58,7 @@ impl Record for Typed {
             "Created" => text(&image.created),
             "DockerVersion" => text(&image.docker_version),
             "Author" => text(&image.author),
-            "Config" => record(image.config.clone()),
+            "Config" => record(image.config.run.clone()),
             "Architecture" => text(&image.architecture),
             "Variant" => text(&image.variant),
             "Os" => text(&image.os),
@@ -219,7 +83,7 @@ impl Record for Typed {
             created: &image.created,
             docker_version: &image.docker_version,
             author: &image.author,
-            config: &image.config,
+            config: &image.config.run,
             architecture: &image.architecture,
             variant: &image.variant,
             os: &image.os,
@@ -289,7 +153,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use wharf_core::{Descriptor, Digest};
-    use wharf_engine::ImageSummary;
+    use wharf_engine::{ImageDetail, ImageSummary};
 
     use super::*;
     use crate::print::template::{Template, from_json};
@@ -300,7 +164,7 @@ mod tests {
         "Healthcheck":{"Test":["CMD","x"],"Interval":30000000000}},
         "rootfs":{"type":"layers","diff_ids":null},"history":[{"comment":"last"}]}"#;
 
-    fn document() -> Document {
+    fn document() -> ImageInspect {
         let summary = ImageSummary {
             id: Digest::of(b""),
             created: None,
@@ -315,7 +179,7 @@ mod tests {
             config: CONFIG.into(),
             last_tagged: Some("2024-11-02T00:00:00.5Z".parse().unwrap()),
         };
-        Document::of(&detail).unwrap()
+        ImageInspect::of(&detail).unwrap()
     }
 
     fn typed(source: &str) -> String {

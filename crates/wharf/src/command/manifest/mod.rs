@@ -15,7 +15,7 @@ use wharf_core::event::Unwatched;
 use wharf_core::manifest::Kind;
 use wharf_core::reference::ReferenceError;
 use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference};
-use wharf_engine::{Engine, EngineError, ErrorKind, RemoteManifest};
+use wharf_engine::{Engine, EngineError, ErrorKind, RemoteManifest, Whose};
 
 use self::form::ListedImage;
 use self::lists::Lists;
@@ -197,7 +197,9 @@ async fn fetch(engine: &dyn Engine, reference: &Reference) -> Result<ListedImage
 
 /// In Docker's words where there is nothing.
 async fn remote(engine: &dyn Engine, reference: &Reference) -> Result<RemoteManifest> {
-    let found = engine.remote_manifest(reference, Arc::new(Unwatched)).await;
+    let found = engine
+        .remote_manifest(reference, &Whose::Kept, Arc::new(Unwatched))
+        .await;
     found.map_err(|error| match error.kind {
         ErrorKind::NotFound | ErrorKind::Unauthorized => {
             let message = format!("no such manifest: {reference}");

@@ -3,28 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use tokio::net::TcpListener;
 use wharf_engine::EngineError;
 use wharf_server::registry::{DiskBackend, Options, router};
 use wharf_store::Store;
 
+use super::told_to_end;
 use crate::context::Context;
 use crate::exit::{Failure, Result, say};
 use crate::print::print;
 use crate::runtime;
 
-/// How to serve.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Serve the images that are here as a registry
-    #[command(override_usage = "[OPTIONS]")]
-    Registry(RegistryArguments),
-}
-
-/// The arguments of `wharf serve registry`.
+/// The arguments.
 #[derive(Debug, Args)]
-pub(crate) struct RegistryArguments {
+pub(crate) struct Arguments {
     /// Where to listen; with port 0 on a free one
     #[arg(long, value_name = "string", default_value = "127.0.0.1:5000")]
     listen: String,
@@ -37,8 +30,7 @@ pub(crate) struct RegistryArguments {
 }
 
 /// Runs it.
-pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
-    let Command::Registry(arguments) = command;
+pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.rest, 0)?;
     let root = context.root()?;
     let store = Store::open(&root).map_err(EngineError::from)?;
@@ -57,19 +49,13 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
         }
         print(&format!("serving {} on http://{address}\n", root.display()))?;
         let router = router(Arc::new(DiskBackend::new(store)), options);
-        let end = async {
-            if let Err(error) = runtime::told_to_end().await {
-                tracing::warn!("cannot wait for signals: {error:?}");
-                std::future::pending::<()>().await;
-            }
-        };
-        wharf_server::serve(listener, router, end).await;
+        wharf_server::serve(listener, router, told_to_end()).await;
         Ok(())
     })
 }
 
 /// Listens on an address.
-pub(super) async fn listen(address: &str) -> Result<TcpListener> {
+pub(crate) async fn listen(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         Failure::with_hint(
             format!("cannot listen on {address}: {error}"),
@@ -79,7 +65,7 @@ pub(super) async fn listen(address: &str) -> Result<TcpListener> {
 }
 
 /// Where a listener listens.
-pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr> {
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr> {
     listener
         .local_addr()
         .map_err(|error| Failure::error(format!("cannot listen: {error}")))

@@ -1,0 +1,39 @@
+//! `wharf serve`: images for others, as Docker's engine or as a registry.
+
+mod engine;
+mod registry;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::exit::Result;
+use crate::runtime;
+
+pub(super) use registry::{address, listen};
+
+/// How to serve.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the Docker Engine API for images
+    #[command(override_usage = "[OPTIONS]")]
+    Engine(engine::Arguments),
+    /// Serve the images that are here as a registry
+    #[command(override_usage = "[OPTIONS]")]
+    Registry(registry::Arguments),
+}
+
+/// Runs it.
+pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
+    match command {
+        Command::Engine(arguments) => engine::run(context, arguments),
+        Command::Registry(arguments) => registry::run(context, arguments),
+    }
+}
+
+/// Becomes ready when the server shall end.
+async fn told_to_end() {
+    if let Err(error) = runtime::told_to_end().await {
+        tracing::warn!("cannot wait for signals: {error:?}");
+        std::future::pending::<()>().await;
+    }
+}
