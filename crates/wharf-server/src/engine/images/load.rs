@@ -34,7 +34,7 @@ pub(in crate::engine) async fn post(
         let options = LoadOptions { platform };
         let watch = Arc::clone(&to);
         let loaded = api.engine.load(input, &options, watch).await;
-        let loaded = loaded.map_err(Failure::from)?;
+        let loaded = loaded.map_err(|error| in_docker_s_words(Failure::from(error)))?;
         for line in words::loaded(&loaded) {
             to.text(&line);
         }
@@ -45,4 +45,39 @@ pub(in crate::engine) async fn post(
         Ok(())
     })
     .await
+}
+
+/// Docker says no more than this of an archive that is none, and names files by the folder that it has unpacked
+/// the archive into; programs know the errors by these words.
+fn in_docker_s_words(mut failure: Failure) -> Failure {
+    const NO_TAR: &str = "archive/tar: invalid tar header";
+    const MISSING: &str = ": no such file or directory";
+    let message = &failure.message;
+    if message.starts_with(NO_TAR) {
+        NO_TAR.clone_into(&mut failure.message);
+    } else if let Some(file) = message.strip_prefix("open ")
+        && file.ends_with(MISSING)
+    {
+        failure.message = format!("open /docker-import-0/{file}");
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_of_a_bad_archive_what_docker_says() {
+        let words = |text: &str| in_docker_s_words(Failure::bad(text)).message;
+        assert_eq!(
+            words("archive/tar: invalid tar header: its checksum is wrong"),
+            "archive/tar: invalid tar header"
+        );
+        assert_eq!(
+            words("open repositories: no such file or directory"),
+            "open /docker-import-0/repositories: no such file or directory"
+        );
+        assert_eq!(words("something else"), "something else");
+    }
 }
