@@ -75,8 +75,17 @@ pub(super) async fn pull(
     .map_err(translate::copy)?;
 
     let digest = root.descriptor.digest.clone();
-    let newer = set_names(store, &reference, &digest, &image.config)?;
-    drop(lease);
+    // Writing waits for its turn and for the disk, and a server has other things to do on this thread.
+    let (named, name) = (store.clone(), reference.clone());
+    let (target, id) = (digest.clone(), image.config.clone());
+    let naming = tokio::task::spawn_blocking(move || {
+        let newer = set_names(&named, &name, &target, &id);
+        drop(lease);
+        newer
+    });
+    let newer = naming
+        .await
+        .map_err(|error| EngineError::new(ErrorKind::Internal, error.to_string()))??;
     warn_of_other_platform(store, &image.config, options, &watch)?;
     watch.event(Event::Pulled {
         reference: reference.clone(),
