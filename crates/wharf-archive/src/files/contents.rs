@@ -1,19 +1,17 @@
 //! The bytes of some files of a layer, in one pass over it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
 use wharf_core::digest::Algorithm;
 use wharf_core::{Digest, Hasher};
 use xxhash_rust::xxh3::xxh3_128;
-use zlib_rs::InflateFlush;
 
 use super::{Entry, notes};
 use crate::layer::fault::Fault;
 use crate::layer::gate::Gate;
-use crate::layer::limits::WINDOW_LOG_MAX;
 use crate::layer::unpack::Unpack;
 
 /// How much of a blob is read at once, in bytes.
@@ -44,7 +42,7 @@ pub enum ContentsError {
 }
 
 /// Takes the bytes of the wanted range with this number.
-pub type Take<'a> = &'a mut dyn FnMut(usize, &[u8]) -> io::Result<()>;
+pub type Take<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<(), ContentsError>;
 
 /// Reads ranges of a layer's archive, which are sorted and do not overlap, and gives their bytes to
 /// `take`. With `diff_id`, all of the layer is read and compared with it.
@@ -82,7 +80,7 @@ pub fn contents(
             unpack.write(&buffer[..length], &mut |bytes| pass.write(bytes, take))
         };
         if let Some(error) = pass.failed.take() {
-            return Err(error.into());
+            return Err(error);
         }
         done.map_err(damaged)?;
         if length == 0 || (pass.hasher.is_none() && pass.next == wanted.len()) {
@@ -104,59 +102,51 @@ pub fn contents(
     Ok(())
 }
 
-/// The content of one small file, from the notes' point before it: `None` if there is no such point, or
-/// if what is found there is not what the notes say.
-pub fn small(blob: &File, notes: &File, entry: &Entry) -> io::Result<Option<Vec<u8>>> {
-    if entry.stored > SMALL_MAX || entry.sparse {
+/// What the archive stores of one small file, from the notes' point before it: `None` if there is no such
+/// point, or if what is found there is not what the notes say.
+pub fn small(blob: &File, notes: &File, entry: &Entry<'_>) -> io::Result<Option<Vec<u8>>> {
+    if entry.stored > SMALL_MAX {
         return Ok(None);
     }
-    let points = notes::points(notes)?;
-    let after = points.partition_point(|point| point.unpacked <= entry.offset);
-    let Some(point) = after.checked_sub(1).and_then(|at| points.get(at)) else {
+    let Some(point) = notes::point_before(notes, entry.offset)? else {
         return Ok(None);
     };
-    let Some(mut inflate) = point.begin() else {
+    let Some(mut unpacking) = point.resume() else {
         return Ok(None);
     };
-    let wanted = entry.offset..entry.offset + entry.stored;
+    let Some(end) = entry.offset.checked_add(entry.stored) else {
+        return Ok(None);
+    };
     let (mut position, mut at) = (point.unpacked, point.packed);
     let (mut found, mut input, mut output) = (Vec::new(), vec![0; READ], vec![0; READ]);
-    while position < wanted.end {
+    while position < end {
         let length = blob.read_at(&mut input, at)?;
-        let before = (inflate.total_in(), inflate.total_out());
-        let done = inflate.decompress(&input[..length], &mut output, InflateFlush::NoFlush);
-        let (taken, given) = (
-            inflate.total_in() - before.0,
-            inflate.total_out() - before.1,
-        );
-        if done.is_err() || taken + given == 0 {
+        let mut rest = &input[..length];
+        loop {
+            let Some((taken, given)) = unpacking.step(rest, &mut output) else {
+                return Ok(None);
+            };
+            if taken + given == 0 {
+                break;
+            }
+            rest = &rest[taken..];
+            let (from, to) = (entry.offset.max(position), end.min(position + given as u64));
+            if from < to {
+                let index = |place: u64| usize::try_from(place - position).unwrap_or(READ);
+                found.extend_from_slice(&output[index(from)..index(to)]);
+            }
+            position += given as u64;
+            if position >= end {
+                break;
+            }
+        }
+        let taken = (length - rest.len()) as u64;
+        if taken == 0 && position < end {
             return Ok(None);
         }
         at += taken;
-        let (from, to) = (wanted.start.max(position), wanted.end.min(position + given));
-        if from < to {
-            let index = |place: u64| usize::try_from(place - position).unwrap_or(READ);
-            found.extend_from_slice(&output[index(from)..index(to)]);
-        }
-        position += given;
     }
     Ok((xxh3_128(&found) == entry.hash).then_some(found))
-}
-
-/// A layer's archive, unpacked as it is read.
-pub fn reader(mut blob: File) -> io::Result<Box<dyn Read + Send>> {
-    let mut magic = [0; 4];
-    let known = blob.read_at(&mut magic, 0)?;
-    blob.rewind()?;
-    Ok(match magic[..known] {
-        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(blob)),
-        [_, 0xb5, 0x2f, 0xfd] => {
-            let mut decoder = zstd::Decoder::new(blob)?;
-            decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Box::new(decoder)
-        }
-        _ => Box::new(blob),
-    })
 }
 
 /// Of a plain archive, only what is wanted is read.
@@ -185,7 +175,7 @@ struct Pass<'a> {
     next: usize,
     position: u64,
     hasher: Option<Hasher>,
-    failed: Option<io::Error>,
+    failed: Option<ContentsError>,
 }
 
 impl Pass<'_> {
@@ -223,6 +213,7 @@ mod tests {
 
     use super::*;
     use crate::LayerInspector;
+    use crate::files::Layer;
 
     /// How many files, of how many bytes.
     const FILES: usize = 300;
@@ -253,55 +244,95 @@ mod tests {
         tar.into_inner().unwrap().finish().unwrap()
     }
 
+    /// The same in frames of a megabyte, each on its own.
+    fn framed() -> Vec<u8> {
+        let mut plain = Vec::new();
+        let mut gzip = &layer(1)[..];
+        flate2::read::GzDecoder::new(&mut gzip)
+            .read_to_end(&mut plain)
+            .unwrap();
+        let frames = plain.chunks(1 << 20);
+        let frames = frames.map(|frame| zstd::encode_all(frame, 3).unwrap());
+        frames.collect::<Vec<_>>().concat()
+    }
+
     fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file
     }
 
+    /// Reads a layer, and gives its notes.
+    fn noted(bytes: &[u8]) -> File {
+        let notes = tempfile::tempfile().unwrap();
+        let what = Descriptor::of(media_type::OCI_LAYER_GZIP, bytes);
+        let writer = Box::new(notes.try_clone().unwrap());
+        let mut reading = LayerInspector::new().begin(&what, Some(writer)).unwrap();
+        for piece in bytes.chunks(100_000) {
+            reading.write(piece).unwrap();
+        }
+        reading.finish().unwrap();
+        notes
+    }
+
+    /// Files behind the first point are found there, others are not; gives the number of points.
+    fn check(name: &str, bytes: &[u8]) -> usize {
+        let (notes, blob) = (noted(bytes), file(bytes));
+        let layer = Layer::read(&notes).unwrap().unwrap();
+        let entries: Vec<Entry<'_>> = layer.all().collect();
+        let (points, first) = notes::points_count(&notes);
+        let first = first.unwrap_or(u64::MAX);
+        for (number, entry) in entries.iter().enumerate().step_by(7) {
+            let found = small(&blob, &notes, entry).unwrap();
+            assert_eq!(found.is_some(), entry.offset >= first, "{name}, {number}");
+            assert!(found.is_none_or(|found| found == content(number)));
+        }
+        if points > 0 {
+            // Of damaged points and of another blob, nothing is read.
+            let last = entries.last().unwrap();
+            let half = file(&bytes[..bytes.len() / 2]);
+            assert_eq!(small(&half, &notes, last).unwrap(), None);
+            let length = notes.metadata().unwrap().len();
+            notes.write_all_at(&[0xff; 30], length - 80).unwrap();
+            assert_eq!(small(&blob, &notes, last).unwrap(), None);
+        }
+        points
+    }
+
     #[test]
     fn small_files_are_read_from_the_point_before_them() {
         for level in [0, 1, 6, 9] {
-            let bytes = layer(level);
-            let mut notes = tempfile::tempfile().unwrap();
-            let mut reading = LayerInspector::new()
-                .begin(
-                    &Descriptor::of(media_type::OCI_LAYER_GZIP, &bytes),
-                    Some(Box::new(notes.try_clone().unwrap())),
-                )
-                .unwrap();
-            for piece in bytes.chunks(100_000) {
-                reading.write(piece).unwrap();
-            }
-            reading.finish().unwrap();
-            notes.rewind().unwrap();
-            let entries = notes::read(&notes).unwrap().unwrap();
-            let points = notes::points(&notes).unwrap();
+            let points = check(&format!("level {level}"), &layer(level));
             // Stored data says too little about its bits, and level 1 makes few blocks or one.
-            assert!(level < 6 || points.len() == 2, "{level}: {}", points.len());
-            let blob = file(&bytes);
-            let first = points.first().map_or(u64::MAX, |point| point.unpacked);
-            for (number, entry) in entries.iter().enumerate().step_by(7) {
-                let found = small(&blob, &notes, entry).unwrap();
-                assert_eq!(
-                    found.is_some(),
-                    entry.offset >= first,
-                    "level {level}, {number}"
-                );
-                assert!(found.is_none_or(|found| found == content(number)));
-            }
-            if points.is_empty() {
-                continue;
-            }
-            // Of damaged points and of another blob, nothing is read.
-            let last = entries.last().unwrap();
-            let length = notes.metadata().unwrap().len();
-            assert_eq!(
-                small(&file(&bytes[..bytes.len() / 2]), &notes, last).unwrap(),
-                None
-            );
-            notes.write_all_at(&[0xff; 64], length - 500).unwrap();
-            assert_eq!(small(&blob, &notes, last).unwrap(), None);
+            assert!(level < 6 || points == 2, "{level}: {points}");
+        }
+    }
+
+    #[test]
+    fn the_beginnings_of_zstd_frames_are_points() {
+        let bytes = framed();
+        assert_eq!(check("frames", &bytes), 20);
+        // One frame has none; what is to be skipped is not in the way.
+        let plain = zstd::decode_all(&bytes[..]).unwrap();
+        assert_eq!(check("one", &zstd::encode_all(&plain[..], 1).unwrap()), 0);
+        let skipped = [&b"\x50\x2a\x4d\x18\x03\0\0\0abc"[..], &bytes].concat();
+        assert_eq!(check("skipped", &skipped), 20);
+    }
+
+    #[test]
+    fn notes_that_are_damaged_or_cut_off_are_none() {
+        let bytes = layer(6);
+        let notes = noted(&bytes);
+        let mut whole = vec![0; usize::try_from(notes.metadata().unwrap().len()).unwrap()];
+        notes.read_exact_at(&mut whole, 0).unwrap();
+        assert!(Layer::read(&file(&whole)).unwrap().is_some());
+        for length in [0, 7, 47, 48, 1000, whole.len() - 1] {
+            assert!(Layer::read(&file(&whole[..length])).unwrap().is_none());
+        }
+        for at in [0, 6, 8, 20, 5000, whole.len() - 1, whole.len() - 48] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            assert!(Layer::read(&file(&damaged)).unwrap().is_none(), "{at}");
         }
     }
 }

@@ -5,12 +5,17 @@
 //! | [`notes`] | writes down what is in a layer while it passes, and reads that back |
 //! | [`tree`] | the files of all layers, one upon the other, whiteouts honoured |
 //! | [`contents`] | the bytes of some files of a layer, and the layer's diff ID on the way |
+//! | [`holes`] | files whose archive leaves out their holes, put together again |
 
 pub mod contents;
+pub mod holes;
 pub mod notes;
 pub mod tree;
 
-pub use tree::{Node, Tree, TreeError};
+pub use notes::Layer;
+pub use tree::{Node, Place, Tree, TreeError};
+
+use std::ops::Range;
 
 /// What something in a layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,11 +36,24 @@ pub enum Kind {
     Fifo,
 }
 
-/// Something in a layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name, as the archive has it.
-    pub name: Vec<u8>,
+/// How an archive stores a file's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// As it is.
+    Whole,
+    /// Without its holes; its entry says where they are.
+    Mapped,
+    /// Without its holes; the content begins with where they are (GNU tar, PAX format 1.0).
+    MappedWithin,
+    /// Without its holes, and where they are cannot be told.
+    Unknown,
+}
+
+/// Something in a layer: a view of its notes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The last word of its name; empty for the root.
+    pub name: &'a [u8],
     /// What it is.
     pub kind: Kind,
     /// Permissions, with set-uid, set-gid and the sticky bit.
@@ -51,17 +69,33 @@ pub struct Entry {
     /// How many bytes a file has, holes included.
     pub size: u64,
     /// Where a link points to.
-    pub link: Vec<u8>,
+    pub link: &'a [u8],
     /// A device's numbers.
     pub device: (u32, u32),
     /// Where its content begins in the unpacked archive. No two entries of a layer have one place.
     pub offset: u64,
     /// How many bytes of content the archive has.
     pub stored: u64,
-    /// Does the archive leave out its holes?
-    pub sparse: bool,
+    /// How it has them.
+    pub form: Form,
+    /// Where the content lies between the holes: pairs of place and length, with
+    /// [`holes::pairs`].
+    pub map: &'a [u8],
     /// Tells contents apart: a fast hash of what is stored.
     pub hash: u128,
+    /// Extended attributes, as the notes have them: [`Entry::xattrs`] tells them apart.
+    pub attributes: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    /// Where its content is in the unpacked archive.
+    pub fn content(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(self.stored)
+    }
+
     /// Extended attributes, by name.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub fn xattrs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut rest = self.attributes;
+        std::iter::from_fn(move || Some((notes::string(&mut rest)?, notes::string(&mut rest)?)))
+    }
 }

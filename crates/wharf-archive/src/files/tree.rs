@@ -5,11 +5,23 @@
 //! does it; `..` in a name is refused, `..` in a link's target ends at the root. Every file, link and
 //! device has only folders above it: whoever writes the tree into an empty folder meets no link on
 //! the way.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`nodes`] | what the tree is made of: a node for each name, found by its folder and its last word |
+//! | [`names`] | finds what a name means, links followed |
+//! | [`walk`] | goes through a tree, or two at once, sorted by name |
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+mod names;
+mod nodes;
+mod walk;
 
-use super::{Entry, Kind};
+use std::sync::Arc;
+
+use self::nodes::{NODES_MAX, Nodes, ROOT, Source};
+use super::notes::Record;
+use super::{Entry, Form, Kind, Layer};
+pub use walk::compare;
 
 /// Docker's marks of what a layer deletes begin with this (OCI image-spec, layer, "Whiteouts").
 const WHITEOUT: &[u8] = b".wh.";
@@ -20,17 +32,23 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What an old file system of Docker's left behind begins with this; it names no file.
 const LEFTOVER: &[u8] = b".wh..wh.";
 
-/// How many symbolic links one name may lead over: Linux's limit.
-const LINKS_MAX: usize = 40;
-
 /// Permissions of folders that no layer has an entry for.
 const IMPLIED_MODE: u32 = 0o755;
 
+/// A place in a tree: of a file, a folder, whatever has a name. It means nothing in another tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place(u32);
+
+impl Place {
+    /// The image's root.
+    pub const ROOT: Self = Self(ROOT);
+}
+
 /// Something in an image.
-#[derive(Clone, Debug)]
-pub struct Node {
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
     /// What it is, as its layer has it. Of a hard link, this is the file.
-    pub entry: Entry,
+    pub entry: Entry<'a>,
     /// Which layer it is from, counted from the base.
     pub layer: usize,
 }
@@ -58,15 +76,35 @@ pub enum TreeError {
     /// Nothing there.
     #[error("{0:?}: no such file or directory")]
     Missing(String),
+    /// More than any honest image has.
+    #[error("the image has more than {NODES_MAX} files and folders")]
+    TooMany,
 }
 
-/// The files of an image, by their names without a slash in front; the root's is empty.
+/// The files of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    nodes: BTreeMap<Vec<u8>, Node>,
-    /// The folder of the entry before, as it was written and as it was found: most archives name a
-    /// folder's files one after the other.
-    last: Option<(Vec<u8>, Vec<u8>)>,
+    layers: Vec<Arc<Layer>>,
+    nodes: Nodes,
+    /// What this tree has in common with another one, from before both went on.
+    origin: Option<Origin>,
+}
+
+/// The tree that two were once.
+#[derive(Clone, Debug)]
+struct Origin {
+    /// Both have the same one.
+    tree: Arc<()>,
+    /// How many nodes it had: these are the same in both, unless they were touched.
+    nodes: u32,
+}
+
+/// Where the entries that come now are: what stands before the last word of their names, and the folder that
+/// it means, as long as nothing changes that.
+#[derive(Default)]
+struct Above<'a> {
+    name: &'a [u8],
+    folder: Option<u32>,
 }
 
 /// For messages.
@@ -75,287 +113,193 @@ fn shown(path: &[u8]) -> String {
 }
 
 /// The words of a name. Empty ones and single dots say nothing.
-fn words(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b'/')
         .filter(|word| !word.is_empty() && *word != b".")
 }
 
-fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
-        return name.to_vec();
-    }
-    [folder, b"/", name].concat()
-}
-
 impl Tree {
     /// Puts the next layer upon those before.
-    pub fn apply(&mut self, layer: usize, entries: Vec<Entry>) -> Result<(), TreeError> {
-        for entry in entries {
-            self.put(layer, entry)?;
+    pub fn apply(&mut self, layer: Arc<Layer>) -> Result<(), TreeError> {
+        let number = u32::try_from(self.layers.len()).map_err(|_| TreeError::TooMany)?;
+        self.layers.push(Arc::clone(&layer));
+        self.nodes.reserve(layer.entries());
+        let mut above = Above::default();
+        for (place, record) in layer.records() {
+            match record {
+                Record::Above(name) => above = Above { name, folder: None },
+                Record::Entry { kind, name, link } => {
+                    let source = Source {
+                        layer: number,
+                        place,
+                    };
+                    self.put(&mut above, number, (kind, name, link), source)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn put(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
-        if words(&entry.name).any(|word| word == b"..") {
-            return Err(TreeError::Escapes(shown(&entry.name)));
+    /// A second tree that is the same so far. From here on, each remembers what becomes different, so
+    /// that [`compare`] looks at nothing else.
+    pub fn fork(&mut self) -> Self {
+        self.nodes.forget_touches();
+        self.origin = Some(Origin {
+            tree: Arc::new(()),
+            nodes: self.nodes.count(),
+        });
+        self.clone()
+    }
+
+    fn put<'a>(
+        &mut self,
+        above: &mut Above<'a>,
+        layer: u32,
+        (mut kind, name, link): (Kind, &'a [u8], &'a [u8]),
+        mut source: Source,
+    ) -> Result<(), TreeError> {
+        let whole = |above: &Above<'_>| shown(&[above.name, name].concat());
+        if name == b".." {
+            return Err(TreeError::Escapes(whole(above)));
         }
-        let Some(base) = words(&entry.name).last() else {
+        if name.is_empty() {
             // The root itself: its permissions count.
-            if entry.kind == Kind::Folder {
-                self.nodes.insert(Vec::new(), Node { entry, layer });
+            if kind == Kind::Folder {
+                self.nodes.set(ROOT, kind, layer, source);
             }
             return Ok(());
+        }
+        let folder = match above.folder {
+            Some(folder) => folder,
+            None => *above.folder.insert(self.folder(above.name, name, layer)?),
         };
-        let (base, end) = (base.to_vec(), base.as_ptr_range().start);
-        let written = entry.name.as_ptr_range().start;
-        let above = &entry.name[..end.addr() - written.addr()];
-        let folder = match &self.last {
-            Some((known, folder)) if known == above => folder.clone(),
-            _ => {
-                let above = above.to_vec();
-                let folder = self.folder(&above, layer)?;
-                self.last = Some((above, folder.clone()));
-                folder
+        if name.starts_with(WHITEOUT) {
+            if name == OPAQUE {
+                self.nodes.remove_below(folder, layer);
+                above.folder = None;
+            } else if !name.starts_with(LEFTOVER) {
+                let hidden = &name[WHITEOUT.len()..];
+                if matches!(hidden, b"" | b"." | b"..") {
+                    return Err(TreeError::Escapes(whole(above)));
+                }
+                if let Some(node) = self.nodes.child(folder, hidden) {
+                    self.nodes.remove(node, layer);
+                    above.folder = None;
+                }
             }
-        };
-        if base == OPAQUE {
-            self.remove_below(&folder, layer);
             return Ok(());
         }
-        if base.starts_with(LEFTOVER) {
-            return Ok(());
-        }
-        if let Some(name) = base.strip_prefix(WHITEOUT) {
-            if name.is_empty() || name == b"." || name == b".." {
-                return Err(TreeError::Escapes(shown(&entry.name)));
-            }
-            self.remove(&joined(&folder, name), layer);
-            return Ok(());
-        }
-        let place = joined(&folder, &base);
-        let mut from = layer;
-        if entry.kind == Kind::HardLink {
-            let target = self.hard_link(&entry)?;
-            (from, entry) = (
-                target.layer,
-                Entry {
-                    name: entry.name,
-                    ..target.entry
+        if kind == Kind::HardLink {
+            let target = self.hard_link(link).map_err(|error| match error {
+                TreeError::Missing(_) => TreeError::HardLink {
+                    name: whole(above),
+                    target: shown(link),
                 },
-            );
+                other => other,
+            })?;
+            (kind, source) = (self.nodes.kind(target), self.nodes.source(target));
         }
-        if entry.kind == Kind::Symlink {
-            // What led here may lead elsewhere from now on.
-            self.last = None;
-        }
-        if entry.kind != Kind::Folder {
-            // Whatever was there, a folder with all that is in it too, makes room.
-            if self.nodes.contains_key(&place) {
-                self.remove(&place, usize::MAX);
+        if let Some(old) = self.nodes.child(folder, name) {
+            let was = self.nodes.kind(old);
+            if was == Kind::Folder && kind != Kind::Folder {
+                // It makes room, with all that is in it.
+                self.nodes.remove(old, u32::MAX);
             }
-        } else if self
-            .nodes
-            .get(&place)
-            .is_some_and(|old| old.entry.kind != Kind::Folder)
-        {
-            self.nodes.remove(&place);
-            self.last = None;
+            if was != kind && (was == Kind::Folder || was == Kind::Symlink) {
+                above.folder = None;
+            }
         }
-        self.nodes.insert(place, Node { entry, layer: from });
+        if kind == Kind::Symlink {
+            // What led here may lead elsewhere from now on.
+            above.folder = None;
+        }
+        let node = self.nodes.make(folder, name)?;
+        self.nodes.set(node, kind, layer, source);
         Ok(())
     }
 
-    /// The file that a hard link is another name of.
-    fn hard_link(&self, entry: &Entry) -> Result<Node, TreeError> {
-        let broken = || TreeError::HardLink {
-            name: shown(&entry.name),
-            target: shown(&entry.link),
-        };
-        let mut path: Vec<&[u8]> = words(&entry.link).collect();
-        if path.contains(&&b".."[..]) {
-            return Err(TreeError::Escapes(shown(&entry.link)));
+    /// The file that a hard link is another name of. What is no file is missing.
+    fn hard_link(&self, link: &[u8]) -> Result<u32, TreeError> {
+        if words(link).any(|word| word == b"..") {
+            return Err(TreeError::Escapes(shown(link)));
         }
-        let base = path.pop().ok_or_else(broken)?;
-        let folder = self.resolve(&path.join(&b'/')).map_err(|_| broken())?;
-        let node = self.nodes.get(&joined(&folder, base));
-        node.filter(|node| node.entry.kind != Kind::Folder)
-            .cloned()
-            .ok_or_else(broken)
+        let missing = || TreeError::Missing(shown(link));
+        let mut path: Vec<&[u8]> = words(link).collect();
+        let base = path.pop().ok_or_else(missing)?;
+        let folder = self.resolve(ROOT, path).map_err(|_| missing())?;
+        let found = folder.there().and_then(|at| self.nodes.child(at, base));
+        found
+            .filter(|&node| self.nodes.kind(node) != Kind::Folder)
+            .ok_or_else(missing)
     }
 
-    /// The folder that a name means, made if it isn't there.
-    fn folder(&mut self, path: &[u8], layer: usize) -> Result<Vec<u8>, TreeError> {
-        let mut at = Vec::new();
+    /// The folder that a name means, made if it isn't there. `base` is what stands behind the name.
+    fn folder(&mut self, path: &[u8], base: &[u8], layer: u32) -> Result<u32, TreeError> {
+        if words(path).any(|word| word == b"..") {
+            return Err(TreeError::Escapes(shown(&[path, base].concat())));
+        }
+        let mut at = ROOT;
         for word in words(path) {
-            let next = joined(&at, word);
-            match self.nodes.get(&next).map(|node| node.entry.kind) {
-                Some(Kind::Folder) => at = next,
-                Some(Kind::Symlink) => {
-                    let real = self.target(&next)?;
-                    if self.is_folder(&real) {
-                        at = real;
-                    } else if self.nodes.contains_key(&real) {
-                        return Err(TreeError::NotAFolder(shown(path)));
-                    } else {
-                        at = self.folder_plain(&real, layer)?;
-                    }
-                }
-                Some(_) => return Err(TreeError::NotAFolder(shown(&next))),
-                None => {
-                    self.nodes.insert(next.clone(), implied(&next, layer));
-                    at = next;
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    /// A folder whose name has no links in it any more.
-    fn folder_plain(&mut self, path: &[u8], layer: usize) -> Result<Vec<u8>, TreeError> {
-        let mut at = Vec::new();
-        for word in words(path) {
-            at = joined(&at, word);
-            match self.nodes.get(&at).map(|node| node.entry.kind) {
-                Some(Kind::Folder) => {}
-                Some(_) => return Err(TreeError::NotAFolder(shown(&at))),
-                None => {
-                    self.nodes.insert(at.clone(), implied(&at, layer));
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    fn is_folder(&self, path: &[u8]) -> bool {
-        path.is_empty()
-            || self
-                .nodes
-                .get(path)
-                .is_some_and(|n| n.entry.kind == Kind::Folder)
-    }
-
-    /// The name without links that `path` means: every link in it is followed, the last one too. What
-    /// is not there stays as it is.
-    pub fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
-        let mut at: Vec<u8> = Vec::new();
-        let mut left: Vec<Vec<u8>> = words(path).map(<[u8]>::to_vec).collect();
-        left.reverse();
-        let mut links = 0;
-        while let Some(word) = left.pop() {
-            if word == b".." {
-                let end = at.iter().rposition(|&b| b == b'/').unwrap_or(0);
-                at.truncate(end);
-                continue;
-            }
-            let next = joined(&at, &word);
-            let link = self
-                .nodes
-                .get(&next)
-                .filter(|n| n.entry.kind == Kind::Symlink);
-            let Some(link) = link else {
-                at = next;
+            let Some(node) = self.nodes.child(at, word) else {
+                at = self.implied(at, word, layer)?;
                 continue;
             };
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(TreeError::Loop(shown(path)));
-            }
-            if link.entry.link.starts_with(b"/") {
-                at.clear();
-            }
-            left.extend(
-                words(&link.entry.link)
-                    .map(<[u8]>::to_vec)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .rev(),
-            );
+            at = match self.nodes.kind(node) {
+                Kind::Folder => node,
+                Kind::Symlink => self.folder_of_link(node, path, layer)?,
+                _ => return Err(TreeError::NotAFolder(shown(&self.path(Place(node))))),
+            };
         }
         Ok(at)
     }
 
-    fn target(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
-        self.resolve(path)
-    }
-
-    /// What a name means, links followed.
-    pub fn find(&self, path: &[u8]) -> Result<(Vec<u8>, Option<&Node>), TreeError> {
-        let real = self.resolve(path)?;
-        match self.nodes.get(&real) {
-            Some(node) => Ok((real, Some(node))),
-            None if real.is_empty() => Ok((real, None)),
-            None => Err(TreeError::Missing(shown(path))),
+    /// The folder that a link leads to, made if it isn't there.
+    fn folder_of_link(&mut self, link: u32, path: &[u8], layer: u32) -> Result<u32, TreeError> {
+        let found = self.follow(link)?;
+        let (mut at, missing) = (found.at, found.missing_owned());
+        if self.nodes.kind(at) != Kind::Folder {
+            return Err(TreeError::NotAFolder(shown(path)));
         }
+        for word in missing {
+            at = self.implied(at, &word, layer)?;
+        }
+        Ok(at)
     }
 
-    /// What a name means, a link as the last word taken for itself.
-    pub fn find_link(&self, path: &[u8]) -> Result<(Vec<u8>, Option<&Node>), TreeError> {
-        let mut folder: Vec<&[u8]> = words(path).collect();
-        let Some(base) = folder.pop().filter(|base| *base != b"..") else {
-            return self.find(path);
+    /// A folder that no layer says anything of.
+    fn implied(&mut self, folder: u32, name: &[u8], layer: u32) -> Result<u32, TreeError> {
+        let node = self.nodes.make(folder, name)?;
+        let source = Source { layer, place: 0 };
+        self.nodes.set(node, Kind::Folder, layer, source);
+        Ok(node)
+    }
+
+    /// What is at a place.
+    pub fn node(&self, place: Place) -> Node<'_> {
+        let source = self.nodes.source(place.0);
+        let layer = usize::try_from(source.layer).unwrap_or(usize::MAX);
+        let noted = self.layers.get(layer).filter(|_| source.place > 0);
+        let entry = match noted {
+            Some(noted) => noted.entry(source.place),
+            None => implied_entry(self.nodes.name(place.0)),
         };
-        let place = joined(&self.resolve(&folder.join(&b'/'))?, base);
-        match self.nodes.get(&place) {
-            Some(node) => Ok((place, Some(node))),
-            None => Err(TreeError::Missing(shown(path))),
-        }
+        Node { entry, layer }
     }
 
-    /// What is directly in a folder, sorted by name.
-    pub fn children<'a>(&'a self, folder: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a Node)> {
-        self.below(folder).filter(move |(path, _)| {
-            let start = if folder.is_empty() {
-                0
-            } else {
-                folder.len() + 1
-            };
-            !path[start..].contains(&b'/')
-        })
-    }
-
-    /// Everything below a folder, sorted: a folder before what is in it.
-    pub fn below<'a>(
-        &'a self,
-        folder: &[u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a Node)> + use<'a> {
-        let (start, end) = bounds(folder);
-        self.nodes
-            .range::<[u8], _>((as_bound(&start), as_bound(&end)))
-            .map(|(path, node)| (path.as_slice(), node))
+    /// What kind it is: cheaper than all of it.
+    pub fn kind(&self, place: Place) -> Kind {
+        self.nodes.kind(place.0)
     }
 
     /// The root, if a layer says something of it.
-    pub fn root(&self) -> Option<&Node> {
-        self.nodes.get(&b""[..])
-    }
-
-    /// Removes what is at a place, and below it, as far as it is from layers before `layer`.
-    fn remove(&mut self, path: &[u8], layer: usize) {
-        if self.nodes.get(path).is_some_and(|node| node.layer < layer) {
-            self.nodes.remove(path);
-            self.last = None;
-        }
-        self.remove_below(path, layer);
-    }
-
-    fn remove_below(&mut self, folder: &[u8], layer: usize) {
-        let gone = self.below(folder).filter(|(_, node)| node.layer < layer);
-        let gone: Vec<Vec<u8>> = gone.map(|(path, _)| path.to_vec()).collect();
-        for path in gone {
-            // A folder of an earlier layer stays while something of this one is in it.
-            let holds = self.below(&path).any(|(_, node)| node.layer >= layer);
-            if !holds {
-                self.nodes.remove(&path);
-                self.last = None;
-            }
-        }
+    pub fn root(&self) -> Option<Node<'_>> {
+        (self.nodes.source(ROOT).place > 0).then(|| self.node(Place::ROOT))
     }
 }
 
-fn implied(path: &[u8], layer: usize) -> Node {
-    let entry = Entry {
-        name: path.to_vec(),
+const fn implied_entry(name: &[u8]) -> Entry<'_> {
+    Entry {
+        name,
         kind: Kind::Folder,
         mode: IMPLIED_MODE,
         uid: 0,
@@ -363,33 +307,18 @@ fn implied(path: &[u8], layer: usize) -> Node {
         mtime: 0,
         nanos: 0,
         size: 0,
-        link: Vec::new(),
+        link: &[],
         device: (0, 0),
         offset: 0,
         stored: 0,
-        sparse: false,
+        form: Form::Whole,
+        map: &[],
         hash: 0,
-        xattrs: Vec::new(),
-    };
-    Node { entry, layer }
-}
-
-/// What lies below a folder: `etc/` to `etc0`, since `0` comes behind the slash.
-fn bounds(folder: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    if folder.is_empty() {
-        return (Bound::Excluded(Vec::new()), Bound::Unbounded);
-    }
-    let with = |byte| [folder, &[byte]].concat();
-    (Bound::Excluded(with(b'/')), Bound::Excluded(with(b'/' + 1)))
-}
-
-fn as_bound(bound: &Bound<Vec<u8>>) -> Bound<&[u8]> {
-    match bound {
-        Bound::Included(key) => Bound::Included(key.as_slice()),
-        Bound::Excluded(key) => Bound::Excluded(key.as_slice()),
-        Bound::Unbounded => Bound::Unbounded,
+        attributes: &[],
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -94,7 +94,7 @@ impl Gunzip {
 
     /// The points, once everything has passed.
     pub(super) fn points(&mut self) -> Vec<Point> {
-        self.marks.take().map(|m| m.points).unwrap_or_default()
+        self.marks.take().map(Marks::points).unwrap_or_default()
     }
 
     /// Takes the next bytes, and gives `output` what they hold.

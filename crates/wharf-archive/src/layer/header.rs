@@ -144,9 +144,17 @@ impl<'a> Header<'a> {
         text(&self.block[157..257])
     }
 
-    fn field(&self, range: std::ops::Range<usize>) -> &'a [u8] {
+    /// A field's bytes.
+    pub(crate) fn field(&self, range: std::ops::Range<usize>) -> &'a [u8] {
         &self.block[range]
     }
+}
+
+/// The fields of a sparse file's map in some bytes of it: places and lengths, up to the first that is empty, as
+/// GNU tar, BSD tar and Go read them.
+pub(crate) fn map_entries(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let entries = bytes.chunks_exact(24).map(|entry| entry.split_at(12));
+    entries.take_while(|(place, _)| place[0] != 0)
 }
 
 /// Does another block of a sparse file's map follow this one?
@@ -161,7 +169,7 @@ pub(crate) fn text(field: &[u8]) -> &[u8] {
 
 /// A number, in octal digits or, with the highest bit set, in binary. Those that no file has, negative
 /// ones and those above 2⁶³, are refused.
-fn number(field: &[u8]) -> Result<u64, TarProblem> {
+pub(crate) fn number(field: &[u8]) -> Result<u64, TarProblem> {
     let value = match field {
         [first, rest @ ..] if first & 0x80 != 0 => {
             // The second highest bit is the sign.

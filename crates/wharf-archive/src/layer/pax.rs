@@ -1,6 +1,8 @@
 //! PAX headers (POSIX.1-2001): `length key=value\n`, over and over.
 
 use super::fault::TarProblem;
+use crate::files::Form;
+use crate::files::holes::MapWriter;
 
 /// What a PAX header says of the next entry, as far as it matters for an image's size.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub(crate) struct Pax<'a> {
     pub(crate) link: Option<&'a [u8]>,
     /// How many bytes a file with holes has.
     pub(crate) real_size: Option<u64>,
+    /// Where such a file has content, or how that can be learned.
+    pub(crate) map: MapWriter,
     /// The owner's and the group's numbers.
     pub(crate) uid: Option<u64>,
     pub(crate) gid: Option<u64>,
@@ -27,6 +31,8 @@ impl<'a> Pax<'a> {
     pub(crate) fn parse(mut bytes: &'a [u8]) -> Result<Self, TarProblem> {
         let mut pax = Self::default();
         let (mut sparse, mut real) = (None, None);
+        let (mut version, mut name_of_sparse) = ((0, 0), None);
+        let mut map = MapWriter::of(Form::Mapped);
         while !bytes.is_empty() {
             let (key, value, rest) = record(bytes).ok_or(TarProblem::Pax)?;
             bytes = rest;
@@ -34,7 +40,15 @@ impl<'a> Pax<'a> {
             match key {
                 b"size" => pax.size = number(value)?,
                 b"path" => pax.path = name(text)?.or(pax.path),
-                b"GNU.sparse.name" => pax.path = name(text)?.or(pax.path),
+                b"GNU.sparse.name" => name_of_sparse = name(text)?.or(name_of_sparse),
+                b"GNU.sparse.major" => version.0 = digits(value).unwrap_or(u64::MAX),
+                b"GNU.sparse.minor" => version.1 = digits(value).unwrap_or(u64::MAX),
+                b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => map.number(digits(value)),
+                b"GNU.sparse.map" => {
+                    map = MapWriter::of(Form::Mapped);
+                    let numbers = value.split(|&b| b == b',').map(digits);
+                    numbers.for_each(|number| map.number(number));
+                }
                 b"linkpath" => pax.link = name(text)?,
                 b"GNU.sparse.size" => sparse = number(value)?,
                 b"GNU.sparse.realsize" => real = number(value)?,
@@ -50,6 +64,15 @@ impl<'a> Pax<'a> {
             }
         }
         pax.real_size = sparse.or(real);
+        // The name of such a file in `path` is one for readers that do not know the format.
+        pax.path = name_of_sparse.or(pax.path);
+        if pax.real_size.is_some() {
+            pax.map = match version {
+                (1, 0) => MapWriter::of(Form::MappedWithin),
+                (0, 0 | 1) => map,
+                _ => MapWriter::of(Form::Unknown),
+            };
+        }
         Ok(pax)
     }
 }

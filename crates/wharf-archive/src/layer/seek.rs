@@ -11,6 +11,7 @@
 use std::io::{Read as _, Write as _};
 
 use zlib_rs::{Inflate, InflateFlush, Status};
+use zstd::stream::raw::{InBuffer, Operation as _, OutBuffer};
 
 /// How far deflate refers back, in bytes.
 const WINDOW: usize = 32 * 1024;
@@ -20,7 +21,7 @@ const INTERVAL: u64 = 8 << 20;
 const PAUSE: u64 = 1 << 20;
 /// How many points one layer has at most. With more, every second one goes, and they are twice as far
 /// apart: some 4 MB of windows, packed.
-const POINTS_MAX: usize = 256;
+pub(crate) const POINTS_MAX: usize = 256;
 /// How much of what follows has to make sense, in bytes: a wrong bit ends in an error long before.
 const PROBE: usize = 4096;
 
@@ -31,6 +32,8 @@ pub(crate) struct Point {
     pub(crate) packed: u64,
     /// Its place in the archive.
     pub(crate) unpacked: u64,
+    /// Is it the beginning of a zstd frame? Then it needs nothing of what is before it.
+    pub(crate) zstd: bool,
     /// How many bits of the byte before belong to it: the highest.
     pub(crate) bits: u8,
     /// The byte before.
@@ -39,12 +42,51 @@ pub(crate) struct Point {
     pub(crate) window: Vec<u8>,
 }
 
-/// Looks for points while a layer is inflated.
-pub(super) struct Marks {
-    pub(super) points: Vec<Point>,
+/// Points, about as far from each other as is wanted.
+pub(super) struct Kept {
+    points: Vec<Point>,
     interval: u64,
     /// Where the next one is wanted.
     next: u64,
+}
+
+impl Kept {
+    pub(super) const fn new(interval: u64) -> Self {
+        Self {
+            points: Vec::new(),
+            interval,
+            next: interval,
+        }
+    }
+
+    /// Is a point wanted at this place of the archive?
+    pub(super) const fn wants(&self, unpacked: u64) -> bool {
+        unpacked >= self.next
+    }
+
+    /// Keeps a point. When there are too many, every second one goes.
+    pub(super) fn push(&mut self, point: Point) {
+        let unpacked = point.unpacked;
+        self.points.push(point);
+        if self.points.len() == POINTS_MAX {
+            let mut number = 0;
+            self.points.retain(|_| {
+                number += 1;
+                number % 2 == 0
+            });
+            self.interval *= 2;
+        }
+        self.next = unpacked + self.interval;
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Point> {
+        std::mem::take(&mut self.points)
+    }
+}
+
+/// Looks for points while a layer is inflated.
+pub(super) struct Marks {
+    kept: Kept,
     unpacked: u64,
     window: Vec<u8>,
 }
@@ -52,9 +94,7 @@ pub(super) struct Marks {
 impl Marks {
     pub(super) fn new() -> Self {
         Self {
-            points: Vec::new(),
-            interval: INTERVAL,
-            next: INTERVAL,
+            kept: Kept::new(INTERVAL),
             unpacked: 0,
             window: Vec::new(),
         }
@@ -62,7 +102,12 @@ impl Marks {
 
     /// Is the next point near? Then the inflater has to stop between blocks.
     pub(super) const fn looking(&self) -> bool {
-        self.unpacked >= self.next
+        self.kept.wants(self.unpacked)
+    }
+
+    /// What was found.
+    pub(super) fn points(mut self) -> Vec<Point> {
+        self.kept.take()
     }
 
     /// These bytes of the archive were inflated.
@@ -84,26 +129,18 @@ impl Marks {
         let mut fitting = (0..8).filter(|bits| makes_sense(*bits, byte, &self.window, following));
         let (Some(bits), None) = (fitting.next(), fitting.next()) else {
             // Trying costs some 0.1 ms: not at every block.
-            self.next = self.unpacked + PAUSE;
+            self.kept.next = self.unpacked + PAUSE;
             self.window.clear();
             return;
         };
-        self.points.push(Point {
+        self.kept.push(Point {
             packed,
             unpacked: self.unpacked,
+            zstd: false,
             bits,
             byte,
             window: pack(&std::mem::take(&mut self.window)),
         });
-        if self.points.len() == POINTS_MAX {
-            let mut number = 0;
-            self.points.retain(|_| {
-                number += 1;
-                number % 2 == 0
-            });
-            self.interval *= 2;
-        }
-        self.next = self.unpacked + self.interval;
     }
 }
 
@@ -114,13 +151,48 @@ fn pack(window: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
+/// An unpacker that goes on from a point.
+pub(crate) enum Resumed {
+    /// Of gzip's content.
+    Inflate(Box<Inflate>),
+    /// Of zstd's frames.
+    Zstd(Box<zstd::stream::raw::Decoder<'static>>),
+}
+
 impl Point {
-    /// An inflater that goes on from here; `None` if the point is damaged.
-    pub(crate) fn begin(&self) -> Option<Inflate> {
+    /// Goes on from here; `None` if the point is damaged.
+    pub(crate) fn resume(&self) -> Option<Resumed> {
+        if self.zstd {
+            let decoder = super::zstd::decoder().ok()?;
+            return Some(Resumed::Zstd(Box::new(decoder)));
+        }
         let mut window = Vec::with_capacity(WINDOW);
         let packed = flate2::read::DeflateDecoder::new(&self.window[..]);
         let read = packed.take(WINDOW as u64).read_to_end(&mut window).ok()?;
-        (read == WINDOW).then(|| begin(self.bits, self.byte, &window))?
+        let inflate = (read == WINDOW).then(|| begin(self.bits, self.byte, &window))?;
+        inflate.map(|inflate| Resumed::Inflate(Box::new(inflate)))
+    }
+}
+
+impl Resumed {
+    /// Unpacks some of `input` into `output`: how much was taken of the one and written to the other; `None` if
+    /// it cannot be unpacked.
+    pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<(usize, usize)> {
+        match self {
+            Self::Inflate(inflate) => {
+                let before = (inflate.total_in(), inflate.total_out());
+                let done = inflate.decompress(input, output, InflateFlush::NoFlush);
+                let taken = usize::try_from(inflate.total_in() - before.0).ok()?;
+                let given = usize::try_from(inflate.total_out() - before.1).ok()?;
+                done.ok().map(|_| (taken, given))
+            }
+            Self::Zstd(decoder) => {
+                let mut input = InBuffer::around(input);
+                let mut output = OutBuffer::around(output);
+                decoder.run(&mut input, &mut output).ok()?;
+                Some((input.pos(), output.pos()))
+            }
+        }
     }
 }
 

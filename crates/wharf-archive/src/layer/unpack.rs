@@ -55,7 +55,8 @@ impl Unpack {
     pub(crate) fn points(&mut self) -> Vec<Point> {
         match &mut self.kind {
             Kind::Gzip(gunzip) => gunzip.points(),
-            _ => Vec::new(),
+            Kind::Zstd(unzstd) => unzstd.points(),
+            Kind::Unknown(_) | Kind::Plain => Vec::new(),
         }
     }
 
@@ -113,7 +114,7 @@ impl Unpack {
         };
         match &first[..] {
             [0x50..=0x5f, magic @ ..] if magic.starts_with(&zstd::SKIPPABLE) => {
-                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter())?));
+                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter(), self.marking)?));
             }
             [b'B', b'Z', b'h', b'1'..=b'9', block @ ..] if *block == BZIP2_BLOCK => {
                 return Err(Fault::OtherCompression("bzip2"));
@@ -122,7 +123,7 @@ impl Unpack {
                 self.kind = Kind::Gzip(Box::new(Gunzip::new(self.marking)))
             }
             first if first.starts_with(&zstd::MAGIC) => {
-                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter())?));
+                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter(), self.marking)?));
             }
             first if first.starts_with(&XZ) => return Err(Fault::OtherCompression("xz")),
             _ => {}

@@ -101,7 +101,9 @@ impl Walk {
             let before = bytes.len();
             let result = self.step(&mut bytes);
             self.offset += (before - bytes.len()) as u64;
-            if let Some(notes) = &mut self.notes {
+            if let Some(notes) = &mut self.notes
+                && !matches!(self.state, State::Map { .. })
+            {
                 notes.begins_at(self.offset);
             }
             result.map_err(|problem| Fault::Tar {
@@ -194,6 +196,9 @@ impl Walk {
 
     fn read_block(&mut self, block: &Block) -> Result<(), TarProblem> {
         if let State::Map { content } = self.state {
+            if let Some(notes) = &mut self.notes {
+                notes.map(block);
+            }
             if !map_goes_on(block) {
                 self.skip(content);
             }

@@ -4,7 +4,6 @@ use std::io::{self, Write as _};
 
 use clap::Args;
 use wharf_archive::files::Kind;
-use wharf_engine::is_file;
 
 use super::files::{platform, split_whole, wrong};
 use crate::context::Context;
@@ -29,20 +28,17 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     for name in &arguments.names {
         let (image, path) = split_whole(name)?;
         let files = engine.files(image, platform.as_ref())?;
-        let (_, node) = files
+        let place = files
             .tree
             .find(path.as_bytes())
             .map_err(|error| wrong(image, &error))?;
-        let node = match node {
-            Some(node) if is_file(node) => node,
-            Some(node) if node.entry.kind == Kind::Folder => {
-                return Err(not_a_file(name, "a directory"));
-            }
-            Some(_) => return Err(not_a_file(name, "a device or a pipe")),
-            None => return Err(not_a_file(name, "a directory")),
-        };
+        match files.tree.kind(place) {
+            Kind::File => {}
+            Kind::Folder => return Err(not_a_file(name, "a directory")),
+            _ => return Err(not_a_file(name, "a device or a pipe")),
+        }
         let mut failed = None;
-        let read = engine.read_files(&files, &[node], &mut |_, bytes| {
+        let read = engine.read_files(&files, &[place], &mut |_, bytes| {
             out.write_all(bytes).inspect_err(|error| {
                 failed = Some(io::Error::from(error.kind()));
             })

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use wharf_archive::files::{Kind, Node};
+use wharf_archive::files::{Kind, Node, Place};
 use wharf_engine::{ImageFiles, LocalEngine, is_file};
 
 use super::files::{platform, split_whole, wrong};
@@ -47,36 +47,34 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     } else {
         files.tree.find_link(bytes)
     };
-    let (place, node) = found.map_err(|error| wrong(image, &error))?;
+    let place = found.map_err(|error| wrong(image, &error))?;
     if to == "-" {
-        return to_stdout(&engine, &files, &place, node);
+        return to_stdout(&engine, &files, place);
     }
-    let name = place.rsplit(|&b| b == b'/').next().unwrap_or_default();
+    let whole = files.tree.path(place);
+    let name = whole.rsplit(|&b| b == b'/').next().unwrap_or_default();
     let name = std::ffi::OsStr::from_bytes(name);
     let to = Path::new(to);
-    match node {
-        Some(node) if node.entry.kind != Kind::Folder => {
-            let target = if to.is_dir() {
-                to.join(name)
-            } else {
-                to.to_owned()
-            };
-            one(&engine, &files, node, &target)
-        }
-        _ => {
-            // `docker cp`: the folder itself goes into one that is there, unless the path ends with `/.`.
-            let inside = to.is_dir() && !path.ends_with("/.") && !place.is_empty();
-            let target = if inside { to.join(name) } else { to.to_owned() };
-            for notice in engine.extract(&files, &place, &target)? {
-                say(&format!("WARNING: {notice}\n"));
-            }
-            Ok(())
-        }
+    if files.tree.kind(place) != Kind::Folder {
+        let target = if to.is_dir() {
+            to.join(name)
+        } else {
+            to.to_owned()
+        };
+        return one(&engine, &files, place, &target);
     }
+    // `docker cp`: the folder itself goes into one that is there, unless the path ends with `/.`.
+    let inside = to.is_dir() && !path.ends_with("/.") && place != Place::ROOT;
+    let target = if inside { to.join(name) } else { to.to_owned() };
+    for notice in engine.extract(&files, place, &target)? {
+        say(&format!("WARNING: {notice}\n"));
+    }
+    Ok(())
 }
 
 /// One file or link, in the place of what was there.
-fn one(engine: &LocalEngine, files: &ImageFiles, node: &Node, target: &Path) -> Result<()> {
+fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) -> Result<()> {
+    let node = files.tree.node(place);
     let cannot =
         |error: &io::Error| Failure::error(format!("cannot write {}: {error}", target.display()));
     let folder = target
@@ -84,17 +82,17 @@ fn one(engine: &LocalEngine, files: &ImageFiles, node: &Node, target: &Path) -> 
         .filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if node.entry.kind == Kind::Symlink {
-        let link = PathBuf::from(std::ffi::OsStr::from_bytes(&node.entry.link));
+        let link = PathBuf::from(std::ffi::OsStr::from_bytes(node.entry.link));
         return std::os::unix::fs::symlink(link, target).map_err(|error| cannot(&error));
     }
-    if !is_file(node) {
+    if !is_file(&node) {
         return Err(Failure::error(
             "devices and pipes are not copied; see `wharf unpack`",
         ));
     }
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
     let mut out = BufWriter::new(file);
-    engine.read_files(files, &[node], &mut |_, bytes| out.write_all(bytes))?;
+    engine.read_files(files, &[place], &mut |_, bytes| out.write_all(bytes))?;
     let file = out.into_inner().map_err(|error| cannot(error.error()))?;
     // Whose it is, and what it may do as somebody else, stays in the image.
     let mode = fs::Permissions::from_mode(node.entry.mode & 0o777);
@@ -106,50 +104,52 @@ fn one(engine: &LocalEngine, files: &ImageFiles, node: &Node, target: &Path) -> 
 }
 
 /// A tar of it, as `docker cp … -` writes one.
-fn to_stdout(
-    engine: &LocalEngine,
-    files: &ImageFiles,
-    place: &[u8],
-    node: Option<&Node>,
-) -> Result<()> {
-    let start = place
+fn to_stdout(engine: &LocalEngine, files: &ImageFiles, place: Place) -> Result<()> {
+    let tree = &files.tree;
+    let whole = tree.path(place);
+    let start = whole
         .iter()
         .rposition(|&b| b == b'/')
         .map_or(0, |at| at + 1);
-    let mut all: Vec<(&[u8], &Node)> = node.map(|node| (place, node)).into_iter().collect();
-    if node.is_none_or(|node| node.entry.kind == Kind::Folder) {
-        all.extend(files.tree.below(place));
+    let mut all = vec![(whole, place)];
+    if tree.kind(place) == Kind::Folder {
+        all.extend(tree.below(place));
     }
     all.retain(|(path, _)| !path.is_empty());
     let mut out = tar::Builder::new(BufWriter::new(io::stdout().lock()));
-    let (contents, rest): (Vec<_>, Vec<_>) = all
-        .into_iter()
-        .partition(|(_, node)| is_file(node) && node.entry.stored > 0);
-    for (path, node) in rest {
-        append(&mut out, &path[start..], node).map_err(Failure::output)?;
-    }
     // What has one place in one layer is one file with several names.
-    let mut first = HashMap::new();
-    let (contents, links): (Vec<_>, Vec<_>) = contents.into_iter().partition(|(path, node)| {
-        *first
+    let (mut contents, mut links, mut first) = (Vec::new(), Vec::new(), HashMap::new());
+    for (path, place) in &all {
+        let node = tree.node(*place);
+        if !is_file(&node) || node.entry.size == 0 {
+            append(&mut out, &path[start..], &node).map_err(Failure::output)?;
+            continue;
+        }
+        let known = *first
             .entry((node.layer, node.entry.offset))
-            .or_insert(*path)
-            == *path
-    });
+            .or_insert(path.as_slice());
+        if known == path {
+            contents.push((path, *place));
+        } else {
+            links.push((path, known));
+        }
+    }
     // File by file in the layers' order, so that each layer is read once.
-    let nodes: Vec<&Node> = contents.iter().map(|(_, node)| *node).collect();
+    let places: Vec<Place> = contents.iter().map(|(_, place)| *place).collect();
     let (mut last, mut left, mut failed) = (usize::MAX, 0_u64, None);
-    let read = engine.read_files(files, &nodes, &mut |at, bytes| {
-        let (path, node) = contents[at];
+    let read = engine.read_files(files, &places, &mut |at, bytes| {
+        let (path, place) = contents[at];
         let written = (|| {
             if last != at {
-                (last, left) = (at, node.entry.stored);
-                append(&mut out, &path[start..], node)?;
+                let node = tree.node(place);
+                (last, left) = (at, node.entry.size);
+                append(&mut out, &path[start..], &node)?;
             }
             left -= bytes.len() as u64;
             out.get_mut().write_all(bytes)?;
             if left == 0 {
-                let padding = usize::try_from(node.entry.stored.wrapping_neg() % 512).unwrap_or(0);
+                let size = tree.node(place).entry.size;
+                let padding = usize::try_from(size.wrapping_neg() % 512).unwrap_or(0);
                 out.get_mut().write_all(&[0; 512][..padding])?;
             }
             Ok(())
@@ -160,8 +160,7 @@ fn to_stdout(
         return Err(Failure::output(error));
     }
     read?;
-    for (path, node) in links {
-        let target = first[&(node.layer, node.entry.offset)];
+    for (path, target) in links {
         link(&mut out, &path[start..], &target[start..]).map_err(Failure::output)?;
     }
     let mut rest = out.into_inner().map_err(Failure::output)?;
@@ -179,7 +178,7 @@ fn link(out: &mut tar::Builder<impl Write>, path: &[u8], target: &[u8]) -> io::R
 }
 
 /// A header, without the content behind it.
-fn append(out: &mut tar::Builder<impl Write>, path: &[u8], node: &Node) -> io::Result<()> {
+fn append(out: &mut tar::Builder<impl Write>, path: &[u8], node: &Node<'_>) -> io::Result<()> {
     let entry = &node.entry;
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(match entry.kind {
@@ -195,11 +194,11 @@ fn append(out: &mut tar::Builder<impl Write>, path: &[u8], node: &Node) -> io::R
     header.set_gid(entry.gid);
     header.set_mtime(u64::try_from(entry.mtime).unwrap_or(0));
     // The content follows by itself: the builder is only told how much it is.
-    header.set_size(if is_file(node) { entry.stored } else { 0 });
+    header.set_size(if is_file(node) { entry.size } else { 0 });
     let path = Path::new(std::ffi::OsStr::from_bytes(path));
     match entry.kind {
         Kind::Symlink => {
-            let link = Path::new(std::ffi::OsStr::from_bytes(&entry.link));
+            let link = Path::new(std::ffi::OsStr::from_bytes(entry.link));
             out.append_link(&mut header, path, link)
         }
         Kind::CharDevice | Kind::BlockDevice => {

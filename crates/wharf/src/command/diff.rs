@@ -4,13 +4,14 @@
 //! give a new one to everything.
 
 use std::collections::BTreeSet;
-use std::iter::Peekable;
+use std::convert::Infallible;
 
 use clap::Args;
 use serde_json::{Value, json};
-use wharf_archive::files::{Entry, Kind, Node};
+use wharf_archive::files::tree::compare;
+use wharf_archive::files::{Entry, Kind, Place};
 use wharf_core::human::table_size;
-use wharf_engine::{EngineError, ErrorKind, FileLayer, ImageFiles};
+use wharf_engine::{FileLayer, ImageFiles};
 
 use super::files::{platform, shown};
 use crate::context::Context;
@@ -42,10 +43,16 @@ pub(crate) struct Arguments {
 }
 
 /// A file that is not the same.
-struct Change<'a> {
-    path: &'a [u8],
-    before: Option<&'a Entry>,
-    after: Option<&'a Entry>,
+struct Change {
+    before: Option<Place>,
+    after: Option<Place>,
+}
+
+/// All files that are not the same, sorted by name.
+struct Changes<'a> {
+    a: &'a ImageFiles,
+    b: &'a ImageFiles,
+    all: Vec<Change>,
 }
 
 /// Runs it.
@@ -56,14 +63,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
-    // Each is a walk over tens of thousands of entries: two at once.
-    let (a, b) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| engine.files(b, platform.as_ref()));
-        let a = engine.files(a, platform.as_ref())?;
-        let stopped = |_| Err(EngineError::new(ErrorKind::Internal, "the reading stopped"));
-        Ok::<_, Failure>((a, other.join().unwrap_or_else(stopped)?))
-    })?;
-    let (config, layers, changes) = (configs(&a, &b), Layers::of(&a, &b), changes(&a, &b));
+    let (a, b) = engine.files_of_both(a, b, platform.as_ref())?;
+    let (config, layers, changes) = (configs(&a, &b), Layers::of(&a, &b), Changes::of(&a, &b));
     match arguments.format.as_deref() {
         None | Some("") => print(&text(&config, &layers, &changes)),
         Some("json") => {
@@ -76,7 +77,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
                     "Removed": layers.only_a.iter().map(layer).collect::<Vec<_>>(),
                     "Added": layers.only_b.iter().map(layer).collect::<Vec<_>>(),
                 },
-                "Files": changes.iter().map(change).collect::<Vec<_>>(),
+                "Files": changes.all.iter().map(|one| changes.json(one)).collect::<Vec<_>>(),
             });
             print(&(indented(&all, Html::Plain) + "\n"))
         }
@@ -140,64 +141,74 @@ fn configs(a: &ImageFiles, b: &ImageFiles) -> Vec<(String, Value, Value)> {
     all
 }
 
-/// Both trees are sorted: one walk over the two finds all.
-fn changes<'a>(a: &'a ImageFiles, b: &'a ImageFiles) -> Vec<Change<'a>> {
-    let mut all = Vec::new();
-    let (mut before, mut after) = (a.tree.below(b"").peekable(), b.tree.below(b"").peekable());
-    while let Some((path, left, right)) = next(&mut before, &mut after) {
-        let same = match (left, right) {
-            (Some(left), Some(right)) => is_same(&left.entry, &right.entry),
-            _ => false,
-        };
-        if !same {
-            all.push(Change {
-                path,
-                before: left.map(|node| &node.entry),
-                after: right.map(|node| &node.entry),
+impl<'a> Changes<'a> {
+    fn of(a: &'a ImageFiles, b: &'a ImageFiles) -> Self {
+        let mut all = Vec::new();
+        let compared: Result<(), Infallible> =
+            compare(&a.tree, &b.tree, &mut |_, before, after| {
+                let same = match (before, after) {
+                    (Some(before), Some(after)) => {
+                        is_same(&a.tree.node(before).entry, &b.tree.node(after).entry)
+                    }
+                    _ => false,
+                };
+                if !same {
+                    all.push(Change { before, after });
+                }
+                Ok(())
             });
+        match compared {
+            Ok(()) => Self { a, b, all },
+            Err(never) => match never {},
         }
     }
-    all
+
+    /// Its name, and what it was and is.
+    fn about(&self, change: &Change) -> (String, Option<Entry<'a>>, Option<Entry<'a>>) {
+        let entry = |files: &'a ImageFiles, place: Option<Place>| {
+            place.map(|place| files.tree.node(place).entry)
+        };
+        let path = match (change.before, change.after) {
+            (Some(place), _) => self.a.tree.path(place),
+            (None, Some(place)) => self.b.tree.path(place),
+            (None, None) => Vec::new(),
+        };
+        let (before, after) = (entry(self.a, change.before), entry(self.b, change.after));
+        (shown(&path), before, after)
+    }
+
+    fn json(&self, change: &Change) -> Value {
+        let (path, before, after) = self.about(change);
+        let about = |entry: Option<Entry<'_>>| {
+            entry.map(|entry| {
+                json!({
+                    "Mode": super::files::mode(&entry), "Uid": entry.uid, "Gid": entry.gid,
+                    "Size": entry.size, "Link": shown(entry.link),
+                })
+            })
+        };
+        let kind = match (before, after) {
+            (None, _) => "A",
+            (_, None) => "D",
+            _ => "C",
+        };
+        json!({
+            "Kind": kind, "Path": format!("/{path}"),
+            "Before": about(before), "After": about(after),
+        })
+    }
 }
 
-type Item<'a> = (&'a [u8], &'a Node);
-
-fn next<'a>(
-    before: &mut Peekable<impl Iterator<Item = Item<'a>>>,
-    after: &mut Peekable<impl Iterator<Item = Item<'a>>>,
-) -> Option<(&'a [u8], Option<&'a Node>, Option<&'a Node>)> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    let order = match (before.peek(), after.peek()) {
-        (None, None) => return None,
-        (Some(_), None) => Less,
-        (None, Some(_)) => Greater,
-        (Some((left, _)), Some((right, _))) => left.cmp(right),
-    };
-    let left = if order == Greater {
-        None
-    } else {
-        before.next()
-    };
-    let right = if order == Less { None } else { after.next() };
-    debug_assert!(order != Equal || left.is_some());
-    let path = left.or(right).map(|(path, _)| path)?;
-    Some((
-        path,
-        left.map(|(_, node)| node),
-        right.map(|(_, node)| node),
-    ))
-}
-
-fn is_same(a: &Entry, b: &Entry) -> bool {
+fn is_same(a: &Entry<'_>, b: &Entry<'_>) -> bool {
     let kind = a.kind == b.kind && a.mode == b.mode && a.uid == b.uid && a.gid == b.gid;
     let device = !matches!(a.kind, Kind::CharDevice | Kind::BlockDevice) || a.device == b.device;
     kind && device
         && (a.size, a.stored, a.hash) == (b.size, b.stored, b.hash)
-        && a.link == b.link
-        && a.xattrs == b.xattrs
+        && (a.form, a.map) == (b.form, b.map)
+        && (a.link, a.attributes) == (b.link, b.attributes)
 }
 
-fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &[Change<'_>]) -> String {
+fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &Changes<'_>) -> String {
     let mut text = String::new();
     if !config.is_empty() {
         text.push_str("Config:\n");
@@ -216,9 +227,9 @@ fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &[Change<'_
         size(&layers.only_b),
     ));
     let (mut added, mut changed, mut removed) = (0, 0, 0);
-    for change in changes {
-        let name = shown(change.path);
-        let line = match (change.before, change.after) {
+    for change in &changes.all {
+        let (name, before, after) = changes.about(change);
+        let line = match (before, after) {
             (None, Some(after)) => {
                 added += 1;
                 format!("A /{name} {}\n", table_size(after.size))
@@ -244,24 +255,4 @@ fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &[Change<'_
 
 fn layer(layer: &FileLayer) -> Value {
     json!({ "DiffID": layer.diff_id.as_str(), "Blob": layer.blob.as_str(), "Size": layer.size })
-}
-
-fn change(change: &Change<'_>) -> Value {
-    let about = |entry: Option<&Entry>| {
-        entry.map(|entry| {
-            json!({
-                "Mode": super::files::mode(entry), "Uid": entry.uid, "Gid": entry.gid,
-                "Size": entry.size, "Link": shown(&entry.link),
-            })
-        })
-    };
-    let kind = match (change.before, change.after) {
-        (None, _) => "A",
-        (_, None) => "D",
-        _ => "C",
-    };
-    json!({
-        "Kind": kind, "Path": format!("/{}", shown(change.path)),
-        "Before": about(change.before), "After": about(change.after),
-    })
 }

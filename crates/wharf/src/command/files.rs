@@ -44,6 +44,19 @@ pub(super) fn wrong(image: &str, error: &TreeError) -> Failure {
 /// For a terminal: what is not text, and what moves a cursor, is shown as it would be in C.
 pub(super) fn shown(name: &[u8]) -> String {
     let mut text = String::new();
+    push_shown(&mut text, name);
+    text
+}
+
+/// The same, behind a text.
+pub(super) fn push_shown(text: &mut String, name: &[u8]) {
+    // Nearly every name is plain.
+    if let Ok(plain) = str::from_utf8(name)
+        && name.iter().all(|b| matches!(b, b' '..=b'~'))
+    {
+        text.push_str(plain);
+        return;
+    }
     for chunk in name.utf8_chunks() {
         for c in chunk.valid().chars() {
             if c.is_control() {
@@ -56,11 +69,10 @@ pub(super) fn shown(name: &[u8]) -> String {
             text.push_str(&format!("\\x{byte:02x}"));
         }
     }
-    text
 }
 
 /// `-rwxr-xr-x    0    0     1234 2024-11-01 00:00 name -> target`, as `ls -l` has it.
-pub(super) fn long(node: &Node, name: &[u8], zone: &TimeZone) -> String {
+pub(super) fn long(node: &Node<'_>, name: &[u8], zone: &TimeZone) -> String {
     let entry = &node.entry;
     let size = match entry.kind {
         Kind::CharDevice | Kind::BlockDevice => format!("{},{}", entry.device.0, entry.device.1),
@@ -73,7 +85,7 @@ pub(super) fn long(node: &Node, name: &[u8], zone: &TimeZone) -> String {
         .strftime("%Y-%m-%d %H:%M")
         .to_string();
     let arrow = if entry.kind == Kind::Symlink {
-        format!(" -> {}", shown(&entry.link))
+        format!(" -> {}", shown(entry.link))
     } else {
         String::new()
     };
@@ -83,7 +95,7 @@ pub(super) fn long(node: &Node, name: &[u8], zone: &TimeZone) -> String {
 }
 
 /// `drwxr-xr-x`.
-pub(super) fn mode(entry: &Entry) -> String {
+pub(super) fn mode(entry: &Entry<'_>) -> String {
     let kind = match entry.kind {
         Kind::File | Kind::HardLink => '-',
         Kind::Folder => 'd',

@@ -1,12 +1,16 @@
 //! `wharf ls`: lists files of an image, straight from its layers.
 
-use clap::Args;
-use wharf_archive::files::{Kind, Node};
+use std::io::{self, BufWriter, Write as _};
 
-use super::files::{long, platform, shown, split, wrong};
+use clap::Args;
+use wharf_archive::files::{Kind, Place};
+
+use super::files::{long, platform, push_shown, split, wrong};
 use crate::context::Context;
-use crate::exit::Result;
-use crate::print::print;
+use crate::exit::{Failure, Result};
+
+/// How much is written at once, in bytes: an image has some megabytes of names.
+const BUFFER: usize = 64 * 1024;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -37,28 +41,36 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     } else {
         files.tree.find_link(path)
     };
-    let (place, node) = found.map_err(|error| wrong(image, &error))?;
+    let place = found.map_err(|error| wrong(image, &error))?;
     let zone = context.environment.zone();
-    let line = |node: &Node, name: &[u8]| {
-        if arguments.long {
-            long(node, name, &zone) + "\n"
-        } else {
-            shown(name) + "\n"
-        }
-    };
-    if let Some(node) = node.filter(|node| node.entry.kind != Kind::Folder) {
-        return print(&line(node, path));
-    }
-    let start = if place.is_empty() { 0 } else { place.len() + 1 };
+    let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
     let mut text = String::new();
-    if arguments.recursive {
-        for (path, node) in files.tree.below(&place) {
-            text.push_str(&line(node, &path[start..]));
+    let mut line = |place: Place, name: &[u8]| {
+        text.clear();
+        if arguments.long {
+            text.push_str(&long(&files.tree.node(place), name, &zone));
+        } else {
+            push_shown(&mut text, name);
         }
+        text.push('\n');
+        out.write_all(text.as_bytes())
+    };
+    if files.tree.kind(place) != Kind::Folder {
+        line(place, path).map_err(Failure::output)?;
+    } else if arguments.recursive {
+        let start = match files.tree.path(place).len() {
+            0 => 0,
+            length => length + 1,
+        };
+        let mut visit = |path: &[u8], place| line(place, &path[start..]);
+        files
+            .tree
+            .walk(place, &mut visit)
+            .map_err(Failure::output)?;
     } else {
-        for (path, node) in files.tree.children(&place) {
-            text.push_str(&line(node, &path[start..]));
+        for (name, place) in files.tree.children(place) {
+            line(place, name).map_err(Failure::output)?;
         }
     }
-    print(&text)
+    out.flush().map_err(Failure::output)
 }

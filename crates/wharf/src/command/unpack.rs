@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Args;
+use wharf_archive::files::Place;
 
 use super::files::platform;
 use crate::context::Context;
@@ -37,7 +38,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let engine = context.engine()?;
     let files = engine.files(image, platform.as_ref())?;
     if !arguments.bundle {
-        tell(&engine.extract(&files, b"", folder)?);
+        tell(&engine.extract(&files, Place::ROOT, folder)?);
         return Ok(());
     }
     let config = bundle::config(&engine, &files)?;
@@ -46,7 +47,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let made = !folder.exists();
     fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
-    let written = engine.extract(&files, b"", &folder.join("rootfs"));
+    let written = engine.extract(&files, Place::ROOT, &folder.join("rootfs"));
     let written = match written {
         Ok(written) => written,
         Err(error) => {

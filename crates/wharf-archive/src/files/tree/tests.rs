@@ -1,34 +1,37 @@
+use super::super::notes::made::{Made, layer};
 use super::*;
 
-fn entry(name: &str, kind: Kind) -> Entry {
-    Entry {
-        mode: 0o644,
+fn entry(name: &str, kind: Kind) -> Made {
+    Made {
+        name: name.to_owned(),
         kind,
-        ..implied(name.as_bytes(), 0).entry
+        link: String::new(),
+        offset: 0,
     }
 }
 
-fn file(name: &str) -> Entry {
+fn file(name: &str) -> Made {
     entry(name, Kind::File)
 }
 
-fn link(name: &str, to: &str, kind: Kind) -> Entry {
-    Entry {
-        link: to.into(),
+fn link(name: &str, to: &str, kind: Kind) -> Made {
+    Made {
+        link: to.to_owned(),
         ..entry(name, kind)
     }
 }
 
-fn tree(layers: Vec<Vec<Entry>>) -> Result<Tree, TreeError> {
+fn tree(layers: Vec<Vec<Made>>) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
-    for (number, layer) in layers.into_iter().enumerate() {
-        tree.apply(number, layer)?;
+    for entries in layers {
+        tree.apply(layer(&entries))?;
     }
     Ok(tree)
 }
 
 fn names(tree: &Tree) -> Vec<String> {
-    tree.below(b"").map(|(path, _)| shown(path)).collect()
+    let all = tree.below(Place::ROOT).into_iter();
+    all.map(|(path, _)| shown(&path)).collect()
 }
 
 #[test]
@@ -77,11 +80,9 @@ fn links_in_the_middle_of_a_name_are_followed_within_the_image() {
     let tree = tree(vec![base, top]).unwrap();
     assert!(names(&tree).contains(&"usr/lib/x".to_owned()));
     assert!(names(&tree).contains(&"usr/lib/y".to_owned()));
-    assert_eq!(tree.find(b"/lib/x").unwrap().0, b"usr/lib/x");
-    assert_eq!(
-        tree.find_link(b"lib").unwrap().1.unwrap().entry.kind,
-        Kind::Symlink
-    );
+    let place = tree.find(b"/lib/x").unwrap();
+    assert_eq!(tree.path(place), b"usr/lib/x");
+    assert_eq!(tree.kind(tree.find_link(b"lib").unwrap()), Kind::Symlink);
 }
 
 #[test]
@@ -131,9 +132,53 @@ fn a_hard_link_is_the_file_that_it_names() {
     let mut first = file("a");
     first.offset = 512;
     let tree = tree(vec![vec![first], vec![link("b", "./a", Kind::HardLink)]]).unwrap();
-    let node = tree.find(b"b").unwrap().1.unwrap();
+    let node = tree.node(tree.find(b"b").unwrap());
     assert_eq!(
         (node.layer, node.entry.offset, node.entry.kind),
         (0, 512, Kind::File)
     );
+}
+
+#[test]
+fn what_a_layer_puts_there_its_own_marks_do_not_hide() {
+    let mut below = file("d/a");
+    below.offset = 512;
+    let base = vec![below, file("d/sub/b")];
+    let top = vec![
+        link("d/x", "d/a", Kind::HardLink),
+        file("d/sub/c"),
+        file("d/.wh..wh..opq"),
+        file(".wh.d"),
+    ];
+    let tree = tree(vec![base, top]).unwrap();
+    assert_eq!(names(&tree), ["d", "d/sub", "d/sub/c", "d/x"]);
+    assert_eq!(tree.node(tree.find(b"d/x").unwrap()).entry.offset, 512);
+}
+
+#[test]
+fn names_are_sorted_byte_for_byte() {
+    let tree = tree(vec![vec![
+        file("a/b"),
+        file("a.b"),
+        file("ab"),
+        file("a-long-name/1"),
+        file("a-long-name-2/1"),
+        file("a0"),
+    ]])
+    .unwrap();
+    let found = names(&tree);
+    let mut sorted = found.clone();
+    sorted.sort();
+    assert_eq!(found, sorted);
+    assert_eq!(found.len(), 9);
+    let children = tree.children(tree.find(b"a").unwrap());
+    assert_eq!(children.len(), 1);
+    assert_eq!(children[0].0, b"b");
+}
+
+#[test]
+fn a_name_of_many_words_is_no_deep_recursion() {
+    let name = "a/".repeat(30_000) + "b";
+    let tree = tree(vec![vec![file(&name)], vec![file(".wh.a")]]).unwrap();
+    assert!(names(&tree).is_empty());
 }

@@ -14,8 +14,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write as _};
-use std::ops::Range;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -31,7 +30,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use wharf_archive::files::contents::contents;
-use wharf_archive::files::{Entry, Kind, Node};
+use wharf_archive::files::holes::{Expanding, Piece};
+use wharf_archive::files::{Entry, Kind, Place, Tree};
 use wharf_store::Store;
 
 use super::{FileLayer, ImageFiles, gone, unreadable};
@@ -59,7 +59,7 @@ struct Notices(BTreeMap<&'static str, (String, usize)>);
 pub(super) fn extract(
     store: &Store,
     files: &ImageFiles,
-    below: &[u8],
+    below: Place,
     into: &Path,
 ) -> Result<Vec<String>> {
     let cannot = |error: io::Error| cannot_write(into, &error);
@@ -78,9 +78,16 @@ pub(super) fn extract(
         privileged: rustix::process::geteuid().is_root(),
         notices: Mutex::default(),
     };
-    let nodes: Vec<(&[u8], &Node)> = files.tree.below(below).collect();
-    let strip = if below.is_empty() { 0 } else { below.len() + 1 };
-    let plan = Plan::new(&nodes, strip);
+    let tree = &files.tree;
+    let mut names = tree.below(below);
+    let strip = match tree.path(below).len() {
+        0 => 0,
+        length => length + 1,
+    };
+    names
+        .iter_mut()
+        .for_each(|(path, _)| drop(path.drain(..strip)));
+    let plan = Plan::new(tree, &names);
     let failed = |(path, error): (String, Errno)| {
         EngineError::new(ErrorKind::Internal, format!("cannot write {path}"))
             .because(io::Error::from(error))
@@ -91,9 +98,9 @@ pub(super) fn extract(
             .map_err(|error| failed((shown(path), error)))?;
     }
     write_layers(store, files, &target, &plan)?;
-    for (path, node) in &plan.others {
+    for (path, place) in &plan.others {
         target
-            .other(path, &node.entry)
+            .other(path, &tree.node(*place).entry)
             .map_err(|error| failed((shown(path), error)))?;
     }
     for (path, first) in &plan.links {
@@ -102,18 +109,18 @@ pub(super) fn extract(
             .map_err(|error| failed((shown(path), error)))?;
     }
     // From the inside out: what is written into a folder changes its time.
-    for (path, node) in plan.folders.iter().rev() {
+    for (path, place) in plan.folders.iter().rev() {
         target
-            .finish_folder(path, &node.entry)
+            .finish_folder(path, &tree.node(*place).entry)
             .map_err(|error| failed((shown(path), error)))?;
     }
-    let whole = if below.is_empty() {
-        files.tree.root()
+    let whole = if below == Place::ROOT {
+        tree.root()
     } else {
-        files.tree.find(below).ok().and_then(|(_, node)| node)
+        Some(tree.node(below))
     };
     target
-        .finish_root(whole.map(|node| &node.entry))
+        .finish_root(whole.as_ref().map(|node| &node.entry))
         .map_err(|error| failed((shown(b"/"), error)))?;
     put_in_place(temporary, into)?;
     let notices = target
@@ -140,44 +147,48 @@ fn put_in_place(temporary: tempfile::TempDir, into: &Path) -> Result<()> {
     }
 }
 
+/// A name, and what has it.
+type Named<'a> = (&'a [u8], Place);
+
 /// What is written, by kind.
+#[derive(Default)]
 struct Plan<'a> {
-    folders: Vec<(&'a [u8], &'a Node)>,
+    folders: Vec<Named<'a>>,
     /// By layer: files in the order of their contents.
-    files: BTreeMap<usize, Vec<(&'a [u8], &'a Node)>>,
-    others: Vec<(&'a [u8], &'a Node)>,
+    files: BTreeMap<usize, Vec<(u64, Named<'a>)>>,
+    others: Vec<Named<'a>>,
     /// Further names: each with the first one of the same file.
     links: Vec<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(nodes: &[(&'a [u8], &'a Node)], strip: usize) -> Self {
-        let mut plan = Self {
-            folders: Vec::new(),
-            files: BTreeMap::new(),
-            others: Vec::new(),
-            links: Vec::new(),
-        };
+    fn new(tree: &Tree, names: &'a [(Vec<u8>, Place)]) -> Self {
+        let mut plan = Self::default();
         // No two entries of a layer have one place: what has the same place is the same file.
         let mut first: HashMap<(usize, u64), &[u8]> = HashMap::new();
-        for &(path, node) in nodes {
-            let path = &path[strip..];
-            if node.entry.kind == Kind::Folder {
-                plan.folders.push((path, node));
+        for (path, place) in names {
+            let named = (path.as_slice(), *place);
+            if tree.kind(*place) == Kind::Folder {
+                plan.folders.push(named);
                 continue;
             }
-            if let Some(known) = first.get(&(node.layer, node.entry.offset)) {
+            let node = tree.node(*place);
+            let offset = node.entry.offset;
+            if let Some(known) = first.get(&(node.layer, offset)) {
                 plan.links.push((path, known));
                 continue;
             }
-            first.insert((node.layer, node.entry.offset), path);
+            first.insert((node.layer, offset), path);
             match node.entry.kind {
-                Kind::File => plan.files.entry(node.layer).or_default().push((path, node)),
-                _ => plan.others.push((path, node)),
+                Kind::File => {
+                    let files = plan.files.entry(node.layer).or_default();
+                    files.push((offset, named));
+                }
+                _ => plan.others.push(named),
             }
         }
         for files in plan.files.values_mut() {
-            files.sort_by_key(|(_, node)| node.entry.offset);
+            files.sort_by_key(|(offset, _)| *offset);
         }
         plan
     }
@@ -199,7 +210,8 @@ fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<
                 break;
             }
             let wanted = plan.files.get(&number).unwrap_or(&none);
-            let written = write_layer(store, &files.layers[number], target, wanted);
+            let layer = &files.layers[number];
+            let written = write_layer(store, layer, &files.tree, target, wanted);
             if let Err(error) = written {
                 stop.store(true, Ordering::Relaxed);
                 return Err(error);
@@ -226,80 +238,61 @@ fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<
 fn write_layer(
     store: &Store,
     layer: &FileLayer,
+    tree: &Tree,
     target: &Target,
-    wanted: &[(&[u8], &Node)],
+    wanted: &[(u64, Named<'_>)],
 ) -> Result<()> {
     let mut blob = store
         .blob(&layer.blob)?
         .ok_or_else(|| gone(&layer.blob))?
         .file;
     let mut folders = Folders::new(target);
-    let (plain, sparse): (Vec<_>, Vec<_>) = wanted.iter().partition(|(_, n)| !n.entry.sparse);
-    let filled: Vec<_> = plain
-        .iter()
-        .filter(|(_, n)| n.entry.stored > 0)
-        .copied()
-        .collect();
-    for &(path, node) in plain.iter().filter(|(_, node)| node.entry.stored == 0) {
-        let file = folders.create(path).map_err(|error| failed(path, error))?;
-        target
-            .finish_file(&file, path, &node.entry)
-            .map_err(|error| failed(path, error))?;
+    let mut entries = Vec::with_capacity(wanted.len());
+    for (_, (path, place)) in wanted {
+        let entry = tree.node(*place).entry;
+        if entry.size == 0 {
+            let file = folders.create(path).map_err(|error| failed(path, error))?;
+            target
+                .finish_file(&file, path, &entry)
+                .map_err(|error| failed(path, error))?;
+        }
+        entries.push(entry);
     }
-    let ranges: Vec<Range<u64>> = filled
-        .iter()
-        .map(|(_, node)| node.entry.offset..node.entry.offset + node.entry.stored)
-        .collect();
+    let mut expanding = Expanding::new(&entries);
     let mut open: Option<(usize, File, u64)> = None;
-    let mut take = |number: usize, bytes: &[u8]| -> io::Result<()> {
-        let (path, node) = filled[number];
+    let mut take = |number: usize, piece: Piece<'_>| -> io::Result<()> {
+        let (path, entry) = (wanted[number].1.0, &entries[number]);
         let (_, file, done) = match &mut open {
             Some(open) if open.0 == number => open,
             _ => open.insert((number, File::from(folders.create(path)?), 0)),
         };
-        file.write_all(bytes)?;
-        *done += bytes.len() as u64;
-        if *done == node.entry.stored
+        match piece {
+            Piece::Data(bytes) => {
+                file.write_all(bytes)?;
+                *done += bytes.len() as u64;
+            }
+            Piece::Hole(length) => {
+                *done += length;
+                file.set_len(*done)?;
+                file.seek(SeekFrom::End(0))?;
+            }
+        }
+        if *done == entry.size
             && let Some((_, file, _)) = open.take()
         {
-            target.finish_file(&file.into(), path, &node.entry)?;
+            target.finish_file(&file.into(), path, entry)?;
         }
         Ok(())
     };
-    contents(&mut blob, &ranges, Some(&layer.diff_id), &mut take)
-        .map_err(|error| unreadable(layer, error))?;
-    if sparse.is_empty() {
-        return Ok(());
-    }
-    write_sparse(layer, blob, target, &mut folders, &sparse)
-}
-
-/// Files with holes, which another reader of tar puts together.
-fn write_sparse(
-    layer: &FileLayer,
-    blob: File,
-    target: &Target,
-    folders: &mut Folders<'_>,
-    sparse: &[(&[u8], &Node)],
-) -> Result<()> {
-    let broken = |error: io::Error| {
-        EngineError::new(ErrorKind::Corrupt, format!("layer {}", layer.blob)).because(error)
-    };
-    let reader = wharf_archive::files::contents::reader(blob).map_err(broken)?;
-    let mut archive = tar::Archive::new(reader);
-    for entry in archive.entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
-        let name = entry.path_bytes().into_owned();
-        let Some(&(path, node)) = sparse.iter().find(|(_, node)| node.entry.name == name) else {
-            continue;
-        };
-        let mut file = File::from(folders.create(path).map_err(|error| failed(path, error))?);
-        io::copy(&mut entry.by_ref().take(node.entry.size), &mut file).map_err(broken)?;
-        target
-            .finish_file(&file.into(), path, &node.entry)
-            .map_err(|error| failed(path, error))?;
-    }
-    Ok(())
+    let ranges = expanding.ranges();
+    contents(
+        &mut blob,
+        &ranges,
+        Some(&layer.diff_id),
+        &mut |at, bytes| expanding.write(at, bytes, &mut take),
+    )
+    .and_then(|()| expanding.finish(&mut take))
+    .map_err(|error| unreadable(layer, error))
 }
 
 /// Folders that are open, for the files in them.
@@ -369,19 +362,24 @@ impl Target {
         mkdirat(&self.root, path, Mode::RWXU)
     }
 
-    fn finish_file(&self, file: &OwnedFd, path: &[u8], entry: &Entry) -> rustix::io::Result<()> {
+    fn finish_file(
+        &self,
+        file: &OwnedFd,
+        path: &[u8],
+        entry: &Entry<'_>,
+    ) -> rustix::io::Result<()> {
         self.finish(file, path, entry)?;
         futimens(file, &times(entry))
     }
 
-    fn finish_folder(&self, path: &[u8], entry: &Entry) -> rustix::io::Result<()> {
+    fn finish_folder(&self, path: &[u8], entry: &Entry<'_>) -> rustix::io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = self.open(&self.root, path, flags, Mode::empty())?;
         self.finish(&folder, path, entry)?;
         futimens(&folder, &times(entry))
     }
 
-    fn finish_root(&self, entry: Option<&Entry>) -> rustix::io::Result<()> {
+    fn finish_root(&self, entry: Option<&Entry<'_>>) -> rustix::io::Result<()> {
         let Some(entry) = entry else {
             return fchmod(&self.root, Mode::from_raw_mode(0o755));
         };
@@ -390,13 +388,13 @@ impl Target {
     }
 
     /// Owner first: setting it takes away set-uid bits and capabilities.
-    fn finish(&self, file: &OwnedFd, path: &[u8], entry: &Entry) -> rustix::io::Result<()> {
+    fn finish(&self, file: &OwnedFd, path: &[u8], entry: &Entry<'_>) -> rustix::io::Result<()> {
         if self.privileged {
             fchown(file, Some(uid(entry)?), Some(gid(entry)?))?;
         }
         fchmod(file, Mode::from_raw_mode(entry.mode))?;
-        for (name, value) in &entry.xattrs {
-            match fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
+        for (name, value) in entry.xattrs() {
+            match fsetxattr(file, name, value, XattrFlags::empty()) {
                 Ok(()) => {}
                 Err(Errno::PERM | Errno::OPNOTSUPP | Errno::ACCESS) => {
                     self.notice("extended attributes were left out", path);
@@ -408,7 +406,7 @@ impl Target {
     }
 
     /// A symbolic link, a device, a pipe.
-    fn other(&self, path: &[u8], entry: &Entry) -> rustix::io::Result<()> {
+    fn other(&self, path: &[u8], entry: &Entry<'_>) -> rustix::io::Result<()> {
         let (folder, name) = split(path);
         let opened;
         let at = if folder.is_empty() {
@@ -420,7 +418,7 @@ impl Target {
         };
         let kind = match entry.kind {
             Kind::Symlink => {
-                symlinkat(entry.link.as_slice(), at, name)?;
+                symlinkat(entry.link, at, name)?;
                 return self.finish_special(at, name, entry, false);
             }
             Kind::CharDevice => FileType::CharacterDevice,
@@ -446,7 +444,7 @@ impl Target {
         &self,
         at: &OwnedFd,
         name: &[u8],
-        entry: &Entry,
+        entry: &Entry<'_>,
         mode: bool,
     ) -> rustix::io::Result<()> {
         if self.privileged {
@@ -492,17 +490,17 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn uid(entry: &Entry) -> rustix::io::Result<Uid> {
+fn uid(entry: &Entry<'_>) -> rustix::io::Result<Uid> {
     let raw = u32::try_from(entry.uid).ok().filter(|id| *id != u32::MAX);
     raw.map(Uid::from_raw).ok_or(Errno::INVAL)
 }
 
-fn gid(entry: &Entry) -> rustix::io::Result<Gid> {
+fn gid(entry: &Entry<'_>) -> rustix::io::Result<Gid> {
     let raw = u32::try_from(entry.gid).ok().filter(|id| *id != u32::MAX);
     raw.map(Gid::from_raw).ok_or(Errno::INVAL)
 }
 
-fn times(entry: &Entry) -> Timestamps {
+fn times(entry: &Entry<'_>) -> Timestamps {
     let time = Timespec {
         tv_sec: entry.mtime,
         tv_nsec: entry.nanos.into(),

@@ -10,13 +10,16 @@
 
 pub(super) mod extract;
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use wharf_archive::LayerInspector;
 use wharf_archive::files::contents::{ContentsError, contents, small};
-use wharf_archive::files::{Entry, Kind, Node, Tree, TreeError, notes};
+use wharf_archive::files::holes::{Expanding, Piece};
+use wharf_archive::files::{Entry, Kind, Layer, Node, Place, Tree, TreeError};
 use wharf_core::layer::Inspector as _;
 use wharf_core::media_type::OCI_LAYER;
 use wharf_core::{Descriptor, Digest, ImageConfig, Platform};
@@ -59,9 +62,57 @@ impl std::fmt::Debug for ImageFiles {
     }
 }
 
+/// What the store says of an image, before any of its layers is looked into.
+struct Found {
+    id: Digest,
+    config: ImageConfig,
+    layers: Vec<FileLayer>,
+    lease: Arc<Lease>,
+}
+
+impl Found {
+    fn with(self, tree: Tree) -> ImageFiles {
+        ImageFiles {
+            id: self.id,
+            config: self.config,
+            tree,
+            layers: self.layers,
+            _lease: self.lease,
+        }
+    }
+}
+
 impl LocalEngine {
     /// What is in an image.
     pub fn files(&self, name: &str, platform: Option<&Platform>) -> Result<ImageFiles> {
+        let found = self.find_files(name, platform)?;
+        let mut tree = Tree::default();
+        apply(&self.store, &mut tree, &found.layers)?;
+        Ok(found.with(tree))
+    }
+
+    /// What is in two images. The layers that both begin with are put together once.
+    pub fn files_of_both(
+        &self,
+        a: &str,
+        b: &str,
+        platform: Option<&Platform>,
+    ) -> Result<(ImageFiles, ImageFiles)> {
+        let (a, b) = (self.find_files(a, platform)?, self.find_files(b, platform)?);
+        let pairs = a.layers.iter().zip(&b.layers);
+        let common = pairs.take_while(|(one, other)| one == other).count();
+        let (store, mut tree) = (&self.store, Tree::default());
+        apply(store, &mut tree, &a.layers[..common])?;
+        let mut other = tree.fork();
+        thread::scope(|scope| {
+            let applying = scope.spawn(|| apply(store, &mut other, &b.layers[common..]));
+            apply(store, &mut tree, &a.layers[common..])?;
+            applying.join().unwrap_or_else(|_| Err(stopped()))
+        })?;
+        Ok((a.with(tree), b.with(other)))
+    }
+
+    fn find_files(&self, name: &str, platform: Option<&Platform>) -> Result<Found> {
         let store = &self.store;
         let lease = Arc::new(store.lease()?);
         let image: ImageRow = store.read(|rows| match platform {
@@ -75,93 +126,130 @@ impl LocalEngine {
             let message = format!("config {} cannot be read", image.id);
             EngineError::new(ErrorKind::Corrupt, message).because(error)
         })?;
-        let mut tree = Tree::default();
-        let mut layers = Vec::new();
-        for (number, row) in rows.into_iter().enumerate() {
-            let layer = FileLayer {
-                blob: row.blob,
-                diff_id: row.diff_id,
-                size: row.blob_size,
-            };
-            tree.apply(number, entries(store, &layer)?)
-                .map_err(wrong_tree)?;
-            layers.push(layer);
-        }
-        Ok(ImageFiles {
+        let layers = rows.into_iter().map(|row| FileLayer {
+            blob: row.blob,
+            diff_id: row.diff_id,
+            size: row.blob_size,
+        });
+        Ok(Found {
             id: image.id,
             config,
-            tree,
-            layers,
-            _lease: lease,
+            layers: layers.collect(),
+            lease,
         })
     }
 
-    /// Reads files of an image, and gives their bytes to `take`, with each file's place in `wanted`. Each
-    /// content is there once: of several names of one file, one.
+    /// Reads files of an image, and gives their bytes to `take`, with each file's place in `wanted`; holes are
+    /// zeros. Each content is there once: of several names of one file, one.
     pub fn read_files(
         &self,
         files: &ImageFiles,
-        wanted: &[&Node],
+        wanted: &[Place],
         take: &mut dyn FnMut(usize, &[u8]) -> io::Result<()>,
     ) -> Result<()> {
-        for number in 0..files.layers.len() {
-            let mut here: Vec<usize> = (0..wanted.len())
-                .filter(|&place| wanted[place].layer == number && wanted[place].entry.stored > 0)
+        let nodes: Vec<Node<'_>> = wanted.iter().map(|place| files.tree.node(*place)).collect();
+        for (number, layer) in files.layers.iter().enumerate() {
+            let mut here: Vec<usize> = (0..nodes.len())
+                .filter(|&at| nodes[at].layer == number && is_file(&nodes[at]))
                 .collect();
-            if here.is_empty() {
-                continue;
-            }
-            here.sort_by_key(|&place| wanted[place].entry.offset);
-            if let Some(&sparse) = here.iter().find(|&&place| wanted[place].entry.sparse) {
-                let name = String::from_utf8_lossy(&wanted[sparse].entry.name).into_owned();
-                let message =
-                    format!("{name} is a file with holes, which is read by unpacking only");
-                return Err(EngineError::new(ErrorKind::Invalid, message));
-            }
-            let ranges: Vec<_> = here
-                .iter()
-                .map(|&place| {
-                    let entry = &wanted[place].entry;
-                    entry.offset..entry.offset + entry.stored
-                })
-                .collect();
-            let layer = &files.layers[number];
-            let mut blob = self
-                .store
-                .blob(&layer.blob)?
-                .ok_or_else(|| gone(&layer.blob))?
-                .file;
-            if let [only] = here[..]
-                && let Some(notes) = self.store.notes(&layer.blob)?
-                && let Some(bytes) = small(&blob, &notes, &wanted[only].entry)
-                    .map_err(|error| internal("read", layer, error))?
-            {
-                take(only, &bytes).map_err(|error| unreadable(layer, error.into()))?;
-                continue;
-            }
-            contents(&mut blob, &ranges, None, &mut |at, bytes| {
-                take(here[at], bytes)
-            })
-            .map_err(|error| unreadable(layer, error))?;
+            here.sort_by_key(|&at| nodes[at].entry.offset);
+            let entries: Vec<Entry<'_>> = here.iter().map(|&at| nodes[at].entry).collect();
+            read_layer(&self.store, layer, &entries, &mut |at, piece| match piece {
+                Piece::Data(bytes) => take(here[at], bytes),
+                Piece::Hole(length) => zeros(length, |bytes| take(here[at], bytes)),
+            })?;
         }
         Ok(())
     }
 
     /// Writes the files of an image, or those below one of its folders, into a folder that does not
     /// exist yet. Answers with what could not be made as it is.
-    pub fn extract(&self, files: &ImageFiles, below: &[u8], into: &Path) -> Result<Vec<String>> {
+    pub fn extract(&self, files: &ImageFiles, below: Place, into: &Path) -> Result<Vec<String>> {
         extract::extract(&self.store, files, below, into)
     }
 }
 
-/// What is in a layer: as it was written down, or is now.
-fn entries(store: &Store, layer: &FileLayer) -> Result<Vec<Entry>> {
-    if let Some(file) = store.notes(&layer.blob)? {
-        let read =
-            notes::read(file).map_err(|error| internal("read the notes of", layer, error))?;
-        if let Some(entries) = read {
-            return Ok(entries);
+/// Puts layers upon a tree: while one is put there, the next one is read.
+fn apply(store: &Store, tree: &mut Tree, layers: &[FileLayer]) -> Result<()> {
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            for layer in layers {
+                let noted = noted(store, layer);
+                let last = noted.is_err();
+                // Nobody waits for it if a layer before was refused.
+                if sender.send(noted).is_err() || last {
+                    break;
+                }
+            }
+        });
+        for _ in layers {
+            let noted = receiver.recv().map_err(|_| stopped())??;
+            tree.apply(Arc::new(noted)).map_err(wrong_tree)?;
         }
+        Ok(())
+    })
+}
+
+/// Reads files of one layer, which are sorted by place, from a point before them or from its beginning.
+fn read_layer(
+    store: &Store,
+    layer: &FileLayer,
+    wanted: &[Entry<'_>],
+    take: &mut dyn FnMut(usize, Piece<'_>) -> io::Result<()>,
+) -> Result<()> {
+    let failed = |error| unreadable(layer, error);
+    let mut expanding = Expanding::new(wanted);
+    let ranges = expanding.ranges();
+    if !ranges.is_empty() {
+        let mut blob = store.blob(&layer.blob)?.ok_or_else(|| gone(&layer.blob))?;
+        let read = if ranges.len() == 1 {
+            from_point(store, layer, &blob.file, expanding.file(0))?
+        } else {
+            None
+        };
+        match read {
+            Some(bytes) => expanding.write(0, &bytes, take),
+            None => contents(&mut blob.file, &ranges, None, &mut |at, bytes| {
+                expanding.write(at, bytes, take)
+            }),
+        }
+        .map_err(failed)?;
+    }
+    expanding.finish(take).map_err(failed)
+}
+
+/// What is stored of one file, if it is small and the notes have a point before it.
+fn from_point(
+    store: &Store,
+    layer: &FileLayer,
+    blob: &File,
+    wanted: &Entry<'_>,
+) -> Result<Option<Vec<u8>>> {
+    match store.notes(&layer.blob)? {
+        Some(notes) => small(blob, &notes, wanted).map_err(|error| internal("read", layer, error)),
+        None => Ok(None),
+    }
+}
+
+/// Gives so many zeros.
+fn zeros(mut length: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+    while length > 0 {
+        let now = usize::try_from(length).map_or(ZEROS.len(), |length| length.min(ZEROS.len()));
+        take(&ZEROS[..now])?;
+        length -= now as u64;
+    }
+    Ok(())
+}
+
+/// What is in a layer: as it was written down, or is now.
+fn noted(store: &Store, layer: &FileLayer) -> Result<Layer> {
+    let unread = |error| internal("read the notes of", layer, error);
+    if let Some(file) = store.notes(&layer.blob)?
+        && let Some(noted) = Layer::read(&file).map_err(unread)?
+    {
+        return Ok(noted);
     }
     let notes_file = store.new_notes(&layer.blob)?;
     let mut blob = store.blob(&layer.blob)?.ok_or_else(|| gone(&layer.blob))?;
@@ -191,10 +279,10 @@ fn entries(store: &Store, layer: &FileLayer) -> Result<Vec<Entry>> {
         return Err(error.into());
     }
     let file = store.notes(&layer.blob)?.ok_or_else(|| gone(&layer.blob))?;
-    let read = notes::read(file).map_err(|error| internal("read the notes of", layer, error))?;
-    read.ok_or_else(|| {
+    Layer::read(&file).map_err(unread)?.ok_or_else(|| {
         let message = format!("what is in layer {} cannot be written down", layer.blob);
-        EngineError::new(ErrorKind::Unavailable, message).hint("is the disk full?")
+        EngineError::new(ErrorKind::Unavailable, message)
+            .hint("is the disk full, or are there ten million files in it?")
     })
 }
 
@@ -228,12 +316,16 @@ fn unreadable(layer: &FileLayer, error: ContentsError) -> EngineError {
     }
 }
 
+fn stopped() -> EngineError {
+    EngineError::new(ErrorKind::Internal, "the reading stopped")
+}
+
 fn wrong_tree(error: TreeError) -> EngineError {
     EngineError::new(ErrorKind::Corrupt, error.to_string())
         .hint("no honest image is built like that; nothing was written")
 }
 
 /// May its bytes be read?
-pub fn is_file(node: &Node) -> bool {
+pub fn is_file(node: &Node<'_>) -> bool {
     node.entry.kind == Kind::File
 }

@@ -189,14 +189,15 @@ fn annotations(image: &Value) -> Map<String, Value> {
 
 /// A file of the image; nothing if it isn't there. Links are followed within the image.
 fn read(engine: &LocalEngine, files: &ImageFiles, path: &str) -> Result<String> {
-    let Ok((_, Some(node))) = files.tree.find(path.as_bytes()) else {
+    let Ok(place) = files.tree.find(path.as_bytes()) else {
         return Ok(String::new());
     };
-    if !is_file(node) || node.entry.size > USERS_MAX {
+    let node = files.tree.node(place);
+    if !is_file(&node) || node.entry.size > USERS_MAX {
         return Ok(String::new());
     }
     let mut bytes = Vec::new();
-    engine.read_files(files, &[node], &mut |_, chunk| {
+    engine.read_files(files, &[place], &mut |_, chunk| {
         bytes.extend_from_slice(chunk);
         Ok(())
     })?;

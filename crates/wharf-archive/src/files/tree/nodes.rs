@@ -1,0 +1,294 @@
+//! What a tree is made of: one node for each name, all in one list, found by a table.
+//!
+//! A node never leaves the list. What is removed is marked, and comes back when its name does: so
+//! nothing has to be taken out of the table, and a copy of all of it is two or three large copies.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Kind, TreeError};
+
+/// The node of the image's root.
+pub(super) const ROOT: u32 = 0;
+
+/// Bounds the nodes, which take some 70 bytes each with their names: the entries that a layer may have, and
+/// some folders that no layer has an entry for.
+pub(super) const NODES_MAX: u32 = 20_000_000;
+
+/// Bounds the names of all nodes together, in bytes: 1 GiB, as the notes of one layer.
+const NAMES_MAX: usize = 1 << 30;
+
+/// Mixes a folder's number into the seed of its names' hashes: 2⁶⁴ divided by the golden ratio.
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Where something is written down: which layer, and the place in its notes; 0 where no layer has an
+/// entry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) layer: u32,
+    pub(super) place: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    folder: u32,
+    hash: u32,
+    /// Its name in `names`.
+    name: (u32, u32),
+    source: Source,
+    /// The layer that put it there: of a hard link not its file's.
+    by: u32,
+    /// What is in it: the first, and the next one beside it. 0 is none, since the root is in nothing.
+    first: u32,
+    next: u32,
+    /// The layer that has removed what was below it, and one more.
+    cleared: u32,
+    kind: Kind,
+    here: bool,
+    /// Has anything here or below become different since the tree was forked?
+    touched: bool,
+    /// While something is removed: is anything below that stays?
+    holds: bool,
+}
+
+impl Node {
+    /// A name that nothing has yet.
+    const fn new(folder: u32, hash: u32, name: (u32, u32)) -> Self {
+        Self {
+            folder,
+            hash,
+            name,
+            source: Source { layer: 0, place: 0 },
+            by: 0,
+            first: 0,
+            next: 0,
+            cleared: 0,
+            kind: Kind::Folder,
+            here: false,
+            touched: false,
+            holds: false,
+        }
+    }
+}
+
+/// All nodes of a tree.
+#[derive(Clone, Debug)]
+pub(super) struct Nodes {
+    list: Vec<Node>,
+    names: Vec<u8>,
+    /// Numbers of nodes by their hashes, 0 where there is none; at most half full. Its length is a power of
+    /// two.
+    table: Vec<u32>,
+    /// Nobody outside knows which names have the same hash.
+    seed: u64,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        let mut root = Node::new(ROOT, 0, (0, 0));
+        root.here = true;
+        Self {
+            list: vec![root],
+            names: Vec::new(),
+            table: vec![0; 64],
+            seed: RandomState::new().build_hasher().finish(),
+        }
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Nodes {
+    fn node(&self, number: u32) -> &Node {
+        &self.list[index(number)]
+    }
+
+    fn node_mut(&mut self, number: u32) -> &mut Node {
+        &mut self.list[index(number)]
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.list.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn kind(&self, node: u32) -> Kind {
+        self.node(node).kind
+    }
+
+    pub(super) fn source(&self, node: u32) -> Source {
+        self.node(node).source
+    }
+
+    pub(super) fn folder(&self, node: u32) -> u32 {
+        self.node(node).folder
+    }
+
+    pub(super) fn is_touched(&self, node: u32) -> bool {
+        self.node(node).touched
+    }
+
+    /// The last word of its name.
+    pub(super) fn name(&self, node: u32) -> &[u8] {
+        let (at, length) = self.node(node).name;
+        &self.names[index(at)..index(at) + index(length)]
+    }
+
+    /// What is in a folder, in no order.
+    pub(super) fn children(&self, folder: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.node(folder).first;
+        std::iter::from_fn(move || {
+            while next != 0 {
+                let node = self.node(next);
+                let number = std::mem::replace(&mut next, node.next);
+                if node.here {
+                    return Some(number);
+                }
+            }
+            None
+        })
+    }
+
+    /// What has this name in a folder.
+    pub(super) fn child(&self, folder: u32, name: &[u8]) -> Option<u32> {
+        let hash = self.hash(folder, name);
+        let number = self.table[self.slot(hash, folder, name)];
+        (number != 0 && self.node(number).here).then_some(number)
+    }
+
+    fn hash(&self, folder: u32, name: &[u8]) -> u32 {
+        let seed = self.seed.wrapping_add(u64::from(folder).wrapping_mul(MIX));
+        let hash = xxh3_64_with_seed(name, seed);
+        u32::try_from(hash >> 32).unwrap_or(0)
+    }
+
+    /// Where a name is in the table, or would be.
+    fn slot(&self, hash: u32, folder: u32, name: &[u8]) -> usize {
+        let mask = self.table.len() - 1;
+        let mut slot = index(hash) & mask;
+        loop {
+            let number = self.table[slot];
+            if number == 0 {
+                return slot;
+            }
+            let node = self.node(number);
+            if node.hash == hash && node.folder == folder && self.name(number) == name {
+                return slot;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let more = more.min(index(NODES_MAX).saturating_sub(self.list.len()));
+        self.list.reserve(more);
+        self.grow(2 * (self.list.len() + more));
+    }
+
+    fn grow(&mut self, slots: usize) {
+        let slots = slots.next_power_of_two();
+        if slots <= self.table.len() {
+            return;
+        }
+        self.table.clear();
+        self.table.resize(slots, 0);
+        for (number, node) in (0..).zip(&self.list).skip(1) {
+            let mut slot = index(node.hash) & (slots - 1);
+            while self.table[slot] != 0 {
+                slot = (slot + 1) & (slots - 1);
+            }
+            self.table[slot] = number;
+        }
+    }
+
+    /// The node of a name, made if there never was one. The caller says next what it is.
+    pub(super) fn make(&mut self, folder: u32, name: &[u8]) -> Result<u32, TreeError> {
+        let hash = self.hash(folder, name);
+        let slot = self.slot(hash, folder, name);
+        let number = self.table[slot];
+        if number != 0 {
+            return Ok(number);
+        }
+        let (number, at) = (self.count(), self.names.len());
+        if number >= NODES_MAX || at + name.len() > NAMES_MAX {
+            return Err(TreeError::TooMany);
+        }
+        let short = |length: usize| u32::try_from(length).map_err(|_| TreeError::TooMany);
+        let mut node = Node::new(folder, hash, (short(at)?, short(name.len())?));
+        node.next = self.node(folder).first;
+        self.names.extend_from_slice(name);
+        self.list.push(node);
+        self.node_mut(folder).first = number;
+        self.table[slot] = number;
+        if 2 * self.list.len() > self.table.len() {
+            self.grow(2 * self.table.len());
+        }
+        Ok(number)
+    }
+
+    /// Says what something is.
+    pub(super) fn set(&mut self, number: u32, kind: Kind, by: u32, source: Source) {
+        let node = self.node_mut(number);
+        (node.kind, node.by, node.source, node.here) = (kind, by, source, true);
+        self.touch(number);
+    }
+
+    /// Everything here is as it was from now on.
+    pub(super) fn forget_touches(&mut self) {
+        self.list.iter_mut().for_each(|node| node.touched = false);
+    }
+
+    fn touch(&mut self, mut number: u32) {
+        while !std::mem::replace(&mut self.node_mut(number).touched, true) {
+            number = self.folder(number);
+        }
+    }
+
+    /// Removes something, and what is below it, as far as layers before `layer` have put it there. A folder
+    /// stays while something is in it that stays.
+    pub(super) fn remove(&mut self, number: u32, layer: u32) {
+        self.remove_below(number, layer);
+        let holds = self.children(number).next().is_some();
+        let node = self.node_mut(number);
+        if node.by < layer && !holds {
+            node.here = false;
+            self.touch(number);
+        }
+    }
+
+    /// The same of what is below a folder.
+    pub(super) fn remove_below(&mut self, folder: u32, layer: u32) {
+        // What comes after a layer has removed something is of that layer, so once is enough.
+        let mark = layer.saturating_add(1);
+        if self.node(folder).first == 0 || self.node(folder).cleared == mark {
+            return;
+        }
+        if layer < u32::MAX {
+            self.node_mut(folder).cleared = mark;
+        }
+        // Folders come before what is in them; backwards, it is known what stays when they come.
+        let mut all: Vec<u32> = self.children(folder).collect();
+        let mut done = 0;
+        while let Some(&number) = all.get(done) {
+            done += 1;
+            if self.node(number).first != 0 {
+                all.extend(self.children(number));
+            }
+        }
+        for &number in all.iter().rev() {
+            let node = self.node_mut(number);
+            let holds = std::mem::take(&mut node.holds);
+            if node.by < layer && !holds {
+                node.here = false;
+                self.touch(number);
+            } else {
+                let above = node.folder;
+                self.node_mut(above).holds = true;
+            }
+        }
+        self.node_mut(folder).holds = false;
+    }
+}
