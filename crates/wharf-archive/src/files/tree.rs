@@ -199,11 +199,12 @@ impl Tree {
             })?;
             (kind, source) = (self.nodes.kind(target), self.nodes.source(target));
         }
-        if let Some(old) = self.nodes.child(folder, name) {
-            let was = self.nodes.kind(old);
+        let node = self.nodes.make(folder, name)?;
+        if self.nodes.is_here(node) {
+            let was = self.nodes.kind(node);
             if was == Kind::Folder && kind != Kind::Folder {
                 // It makes room, with all that is in it.
-                self.nodes.remove(old, u32::MAX);
+                self.nodes.remove(node, u32::MAX);
             }
             if was != kind && (was == Kind::Folder || was == Kind::Symlink) {
                 above.folder = None;
@@ -213,7 +214,6 @@ impl Tree {
             // What led here may lead elsewhere from now on.
             above.folder = None;
         }
-        let node = self.nodes.make(folder, name)?;
         self.nodes.set(node, kind, layer, source);
         Ok(())
     }

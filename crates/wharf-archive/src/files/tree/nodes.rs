@@ -33,7 +33,6 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     folder: u32,
-    hash: u32,
     /// Its name in `names`.
     name: (u32, u32),
     source: Source,
@@ -54,10 +53,9 @@ struct Node {
 
 impl Node {
     /// A name that nothing has yet.
-    const fn new(folder: u32, hash: u32, name: (u32, u32)) -> Self {
+    const fn new(folder: u32, name: (u32, u32)) -> Self {
         Self {
             folder,
-            hash,
             name,
             source: Source { layer: 0, place: 0 },
             by: 0,
@@ -72,26 +70,33 @@ impl Node {
     }
 }
 
+/// A place in the table: the hash stands here too, so that only the right node is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    hash: u32,
+    /// 0 is none.
+    node: u32,
+}
+
 /// All nodes of a tree.
 #[derive(Clone, Debug)]
 pub(super) struct Nodes {
     list: Vec<Node>,
     names: Vec<u8>,
-    /// Numbers of nodes by their hashes, 0 where there is none; at most half full. Its length is a power of
-    /// two.
-    table: Vec<u32>,
+    /// Nodes by their hashes; at most half full. Its length is a power of two.
+    table: Vec<Cell>,
     /// Nobody outside knows which names have the same hash.
     seed: u64,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        let mut root = Node::new(ROOT, 0, (0, 0));
+        let mut root = Node::new(ROOT, (0, 0));
         root.here = true;
         Self {
             list: vec![root],
             names: Vec::new(),
-            table: vec![0; 64],
+            table: vec![Cell::default(); 64],
             seed: RandomState::new().build_hasher().finish(),
         }
     }
@@ -116,6 +121,11 @@ impl Nodes {
 
     pub(super) fn kind(&self, node: u32) -> Kind {
         self.node(node).kind
+    }
+
+    /// Is it there, or has it only been?
+    pub(super) fn is_here(&self, node: u32) -> bool {
+        self.node(node).here
     }
 
     pub(super) fn source(&self, node: u32) -> Source {
@@ -154,7 +164,7 @@ impl Nodes {
     /// What has this name in a folder.
     pub(super) fn child(&self, folder: u32, name: &[u8]) -> Option<u32> {
         let hash = self.hash(folder, name);
-        let number = self.table[self.slot(hash, folder, name)];
+        let number = self.table[self.slot(hash, folder, name)].node;
         (number != 0 && self.node(number).here).then_some(number)
     }
 
@@ -169,12 +179,14 @@ impl Nodes {
         let mask = self.table.len() - 1;
         let mut slot = index(hash) & mask;
         loop {
-            let number = self.table[slot];
-            if number == 0 {
+            let cell = self.table[slot];
+            if cell.node == 0 {
                 return slot;
             }
-            let node = self.node(number);
-            if node.hash == hash && node.folder == folder && self.name(number) == name {
+            if cell.hash == hash
+                && self.node(cell.node).folder == folder
+                && self.name(cell.node) == name
+            {
                 return slot;
             }
             slot = (slot + 1) & mask;
@@ -193,14 +205,13 @@ impl Nodes {
         if slots <= self.table.len() {
             return;
         }
-        self.table.clear();
-        self.table.resize(slots, 0);
-        for (number, node) in (0..).zip(&self.list).skip(1) {
-            let mut slot = index(node.hash) & (slots - 1);
-            while self.table[slot] != 0 {
+        let old = std::mem::replace(&mut self.table, vec![Cell::default(); slots]);
+        for cell in old.into_iter().filter(|cell| cell.node != 0) {
+            let mut slot = index(cell.hash) & (slots - 1);
+            while self.table[slot].node != 0 {
                 slot = (slot + 1) & (slots - 1);
             }
-            self.table[slot] = number;
+            self.table[slot] = cell;
         }
     }
 
@@ -208,21 +219,21 @@ impl Nodes {
     pub(super) fn make(&mut self, folder: u32, name: &[u8]) -> Result<u32, TreeError> {
         let hash = self.hash(folder, name);
         let slot = self.slot(hash, folder, name);
-        let number = self.table[slot];
-        if number != 0 {
-            return Ok(number);
+        let known = self.table[slot].node;
+        if known != 0 {
+            return Ok(known);
         }
         let (number, at) = (self.count(), self.names.len());
         if number >= NODES_MAX || at + name.len() > NAMES_MAX {
             return Err(TreeError::TooMany);
         }
         let short = |length: usize| u32::try_from(length).map_err(|_| TreeError::TooMany);
-        let mut node = Node::new(folder, hash, (short(at)?, short(name.len())?));
+        let mut node = Node::new(folder, (short(at)?, short(name.len())?));
         node.next = self.node(folder).first;
         self.names.extend_from_slice(name);
         self.list.push(node);
         self.node_mut(folder).first = number;
-        self.table[slot] = number;
+        self.table[slot] = Cell { hash, node: number };
         if 2 * self.list.len() > self.table.len() {
             self.grow(2 * self.table.len());
         }
