@@ -1,5 +1,7 @@
 //! What the commands that look into images share: `IMAGE:PATH`, and how a file is shown.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wharf_archive::files::{Entry, Kind, Node, TreeError};
@@ -50,10 +52,11 @@ pub(super) fn shown(name: &[u8]) -> String {
 
 /// The same, behind a text.
 pub(super) fn push_shown(text: &mut String, name: &[u8]) {
-    // Nearly every name is plain.
-    if let Ok(plain) = str::from_utf8(name)
-        && name.iter().all(|b| matches!(b, b' '..=b'~'))
-    {
+    // Nearly every name is plain; without a way out in between, many bytes are looked at at once.
+    let plain = name
+        .iter()
+        .fold(true, |plain, b| plain & matches!(b, b' '..=b'~'));
+    if let (true, Ok(plain)) = (plain, str::from_utf8(name)) {
         text.push_str(plain);
         return;
     }
@@ -71,27 +74,35 @@ pub(super) fn push_shown(text: &mut String, name: &[u8]) {
     }
 }
 
-/// `-rwxr-xr-x    0    0     1234 2024-11-01 00:00 name -> target`, as `ls -l` has it.
-pub(super) fn long(node: &Node<'_>, name: &[u8], zone: &TimeZone) -> String {
+/// Appends `-rwxr-xr-x    0    0     1234 2024-11-01 00:00 name -> target`, as `ls -l` has it.
+pub(super) fn push_long(text: &mut String, node: &Node<'_>, name: &[u8], zone: &TimeZone) {
     let entry = &node.entry;
-    let size = match entry.kind {
-        Kind::CharDevice | Kind::BlockDevice => format!("{},{}", entry.device.0, entry.device.1),
-        Kind::Symlink => entry.link.len().to_string(),
-        _ => entry.size.to_string(),
-    };
-    let time = Timestamp::from_second(entry.mtime).unwrap_or_default();
-    let time = time
-        .to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M")
-        .to_string();
-    let arrow = if entry.kind == Kind::Symlink {
-        format!(" -> {}", shown(entry.link))
-    } else {
-        String::new()
-    };
     let (uid, gid) = (entry.uid, entry.gid);
-    let (mode, name) = (mode(entry), shown(name));
-    format!("{mode} {uid:>5} {gid:>5} {size:>10} {time} {name}{arrow}")
+    push(text, format_args!("{} {uid:>5} {gid:>5} ", mode(entry)));
+    match entry.kind {
+        Kind::CharDevice | Kind::BlockDevice => {
+            let numbers = format!("{},{}", entry.device.0, entry.device.1);
+            push(text, format_args!("{numbers:>10}"));
+        }
+        Kind::Symlink => push(text, format_args!("{:>10}", entry.link.len())),
+        _ => push(text, format_args!("{:>10}", entry.size)),
+    }
+    let time = Timestamp::from_second(entry.mtime).unwrap_or_default();
+    let time = zone.to_datetime(time);
+    // A pattern for each time would take half of what is spent on a line.
+    let (day, clock) = (time.date(), time.time());
+    let (hour, minute) = (clock.hour(), clock.minute());
+    push(text, format_args!(" {day} {hour:02}:{minute:02} "));
+    push_shown(text, name);
+    if entry.kind == Kind::Symlink {
+        text.push_str(" -> ");
+        push_shown(text, entry.link);
+    }
+}
+
+fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
+    // Nothing fails that is written to memory.
+    text.write_fmt(what).unwrap_or_default();
 }
 
 /// `drwxr-xr-x`.

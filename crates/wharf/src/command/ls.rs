@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use clap::Args;
 use wharf_archive::files::{Kind, Place};
 
-use super::files::{long, platform, push_shown, split, wrong};
+use super::files::{platform, push_long, push_shown, split, wrong};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let mut line = |place: Place, name: &[u8]| {
         text.clear();
         if arguments.long {
-            text.push_str(&long(&files.tree.node(place), name, &zone));
+            push_long(&mut text, &files.tree.node(place), name, &zone);
         } else {
             push_shown(&mut text, name);
         }
