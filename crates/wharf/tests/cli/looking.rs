@@ -364,3 +364,70 @@ fn a_link_that_leads_out_is_made_and_not_followed() {
         .join("inside");
     assert_eq!(fs::read(inside).unwrap(), b"x");
 }
+
+/// An archive's file of 3,000 bytes, of which two pieces are stored; the map is in front of them.
+fn with_holes(layer: Layer, path: &str) -> Layer {
+    let record = |key: &str, value: &str| {
+        let rest = key.len() + value.len() + 3;
+        format!("{} {key}={value}\n", rest + 2)
+    };
+    let pax = [
+        record("GNU.sparse.major", "1"),
+        record("GNU.sparse.minor", "0"),
+        record("GNU.sparse.name", path),
+        record("GNU.sparse.realsize", "3000"),
+    ]
+    .concat();
+    let mut content = b"3\n1000\n5\n2000\n4\n3000\n0\n".to_vec();
+    content.resize(512, 0);
+    content.extend(b"firstlast");
+    let stand_in = format!("GNUSparseFile.7/{path}");
+    layer
+        .entry("pax", tar::EntryType::XHeader, 0o644, None, pax.as_bytes())
+        .entry(&stand_in, tar::EntryType::Regular, 0o640, None, &content)
+}
+
+#[test]
+fn files_with_holes_are_read_copied_and_unpacked() {
+    let base = with_holes(Layer::new().file("a", b"before"), "holes");
+    let base = base.file("z", b"behind").hard_link("also", "holes");
+    let (_registry, wharf, name) = pulled(Image::builder().layer(base));
+    let mut expected = vec![0; 3000];
+    expected[1000..1005].copy_from_slice(b"first");
+    expected[2000..2004].copy_from_slice(b"last");
+    let output = |arguments: &[&str]| {
+        let output = wharf.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    assert_eq!(wharf.ok(["ls", &name]), "a\nalso\nholes\nz\n");
+    assert_eq!(output(&["cat", &format!("{name}:/holes")]), expected);
+    assert_eq!(output(&["cat", &format!("{name}:/also")]), expected);
+
+    let to = |file: &str| wharf.folder().join(file).display().to_string();
+    wharf.ok(["cp", &format!("{name}:/holes"), &to("copy")]);
+    assert_eq!(fs::read(to("copy")).unwrap(), expected);
+    let copied = output(&["cp", &format!("{name}:/"), "-"]);
+    let mut archive = tar::Archive::new(&copied[..]);
+    let mut found = BTreeMap::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (mut bytes, path) = (Vec::new(), entry.path().unwrap().display().to_string());
+        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+        found.insert(path, (entry.header().entry_type(), bytes));
+    }
+    // The first of a file's names has its content.
+    let (regular, link) = (tar::EntryType::Regular, tar::EntryType::Link);
+    assert_eq!(found["also"], (regular, expected.clone()));
+    assert_eq!(found["holes"], (link, Vec::new()));
+    assert_eq!(found["z"], (regular, b"behind".to_vec()));
+
+    wharf.ok(["unpack", &name, &to("rootfs")]);
+    for file in ["rootfs/holes", "rootfs/also"] {
+        assert_eq!(fs::read(to(file)).unwrap(), expected, "{file}");
+    }
+    assert_eq!(fs::read(to("rootfs/z")).unwrap(), b"behind");
+    let mode = fs::metadata(to("rootfs/holes")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o640);
+    assert!(!Path::new(&to("rootfs/GNUSparseFile.7")).exists());
+}

@@ -48,13 +48,17 @@ impl Sparse {
     fn content(&self) -> Vec<u8> {
         let (mut content, mut rest) = (Vec::new(), &self.stored[..]);
         for &(place, length) in &self.map {
-            let (piece, behind) = rest.split_at(length as usize);
-            content.resize(place as usize, 0);
+            let (piece, behind) = rest.split_at(short(length));
+            content.resize(short(place), 0);
             content.extend(piece);
             rest = behind;
         }
         content
     }
+}
+
+fn short(length: u64) -> usize {
+    usize::try_from(length).unwrap()
 }
 
 fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -178,7 +182,7 @@ fn expanded(archive: &[u8], piece: usize) -> Result<Vec<Vec<u8>>, ContentsError>
         let file: &mut Vec<u8> = &mut files[number];
         match piece {
             Piece::Data(bytes) => file.extend_from_slice(bytes),
-            Piece::Hole(length) => file.resize(file.len() + length as usize, 0),
+            Piece::Hole(length) => file.resize(file.len() + short(length), 0),
         }
         Ok(())
     };
