@@ -33,6 +33,7 @@ mod blobs;
 mod durable;
 mod fail;
 mod ingest;
+mod pieces;
 mod root;
 
 #[cfg(test)]

@@ -3,22 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream;
 use wharf_core::{ContentError, Descriptor, Reader, Source};
 
-use crate::StoreError;
 use crate::ingest::fetch::joined;
+use crate::pieces::pieces;
 use crate::store::Inner;
-
-/// How much is read at once, in bytes. Each read is a trip to another thread.
-const READ: u64 = 256 * 1024;
 
 /// An open blob. It stays readable even if the blob is removed meanwhile.
 #[derive(Debug)]
@@ -66,7 +59,7 @@ impl Source for DiskSource {
         let range = range.start.min(blob.size)..range.end.min(blob.size);
         Ok(Reader {
             range: range.clone(),
-            bytes: read(Arc::new(blob.file), range).boxed(),
+            bytes: pieces(Arc::new(blob.file), range).boxed(),
         })
     }
 }
@@ -107,30 +100,7 @@ impl Source for FileSource {
         let range = range.start.min(self.size)..range.end.min(self.size);
         Ok(Reader {
             range: range.clone(),
-            bytes: read(Arc::clone(&self.file), range).boxed(),
+            bytes: pieces(Arc::clone(&self.file), range).boxed(),
         })
     }
-}
-
-/// Reads a file in order. A read begins when the one before was taken.
-fn read(
-    file: Arc<File>,
-    range: Range<u64>,
-) -> impl stream::Stream<Item = Result<Bytes, ContentError>> + Send + 'static {
-    stream::try_unfold((file, range), |(file, range)| async move {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let len = READ.min(range.end - range.start);
-        let (reader, start) = (Arc::clone(&file), range.start);
-        let bytes = tokio::task::spawn_blocking(move || {
-            let mut buffer = vec![0; usize::try_from(len).unwrap_or_default()];
-            reader
-                .read_exact_at(&mut buffer, start)
-                .map_err(|source| StoreError::io("read", Path::new("a blob"), source))?;
-            Ok::<_, StoreError>(Bytes::from(buffer))
-        });
-        let bytes = joined(bytes).await??;
-        Ok(Some((bytes, (file, range.start + len..range.end))))
-    })
 }
