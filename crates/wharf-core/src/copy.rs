@@ -184,7 +184,13 @@ impl Task {
                 self.report(blob, status);
             }
         }
-        stream::iter(missing.into_iter().filter(|(here, _)| !here).map(Ok))
+        let mut missing: Vec<_> = missing.into_iter().filter(|(here, _)| !here).collect();
+        if self.options.parallel > 1 {
+            // Begun last, the largest one would run on alone when all others are done. One at a time,
+            // the order matters to nobody but an archive, which keeps the manifest's.
+            missing.sort_by_key(|(_, blob)| std::cmp::Reverse(blob.size));
+        }
+        stream::iter(missing.into_iter().map(Ok))
             .try_for_each_concurrent(self.options.parallel.max(1), |(_, blob)| {
                 let is_layer = Some(&blob.digest) != config.as_ref();
                 async move { self.blob(&blob, is_layer).await }

@@ -427,3 +427,23 @@ async fn says_which_manifest_is_wrong() {
     ));
     assert!(from.log().is_empty(), "nobody even asks for it");
 }
+
+#[tokio::test]
+async fn the_largest_layer_is_begun_first_unless_they_go_one_by_one() {
+    let memory = Memory::new();
+    let (root, parts) = image(&memory, "order", &["small", "the largest of all", "larger"]);
+    let order = async |parallel| {
+        let (from, to) = (Arc::new(Place::new(&memory)), Arc::new(Memory::new()));
+        let how = Options::everything(parallel);
+        copy(Arc::clone(&from) as _, to, &root, &how, Arc::new(Unwatched))
+            .await
+            .unwrap();
+        let log = from.log();
+        let place = |what: &Digest| parts.iter().position(|part| part.digest == *what);
+        log.iter().filter_map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(order(1).await, [0, 1, 2, 3]);
+    let at_once = order(4).await;
+    let layers: Vec<_> = at_once.into_iter().filter(|part| *part != 0).collect();
+    assert_eq!(layers, [2, 3, 1]);
+}
