@@ -23,7 +23,8 @@ use wharf_core::{Descriptor, Digest, Event, Manifest, Platform, Sink as _, Sourc
 use wharf_registry::{RegistryError, WebFile};
 use wharf_store::{FileSource, SinkOptions, Store};
 
-use super::{LocalEngine, translate};
+use super::LocalEngine;
+use super::translate::{self, Origin};
 use crate::dockerfile::{self, RunConfig};
 use crate::{EngineError, ErrorKind, ImportInput, ImportOptions, Result};
 
@@ -308,7 +309,7 @@ async fn store_image(
         .map_err(internal)?;
     let put = async |what: &Descriptor, from: Arc<dyn Source>| {
         let done = sink.put(what, from, Arc::new(Unwatched)).await;
-        done.map_err(translate::content)
+        done.map_err(translate::content(Origin::File))
     };
     put(&layer, Arc::new(file)).await?;
     put(&config, document(config_bytes)).await?;

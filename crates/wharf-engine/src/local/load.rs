@@ -16,7 +16,7 @@ use wharf_core::manifest::Index;
 use wharf_core::{Descriptor, Platform, Watch};
 use wharf_store::{SinkOptions, Store};
 
-use super::translate;
+use super::translate::{self, Origin};
 use crate::{
     EngineError, ErrorKind, LoadInput, LoadOptions, Loaded, LoadedName, Result, Settings, Verify,
 };
@@ -64,7 +64,7 @@ pub(super) async fn load(
                 let (from, to) = (Arc::new(source.clone()), Arc::new(sink.clone()));
                 copy(from, to, root, &how, Arc::clone(&watch))
                     .await
-                    .map_err(translate::copy)?;
+                    .map_err(translate::copy(Origin::File))?;
             }
         }
         all.push(name(store, image, image.local && !before)?);

@@ -10,7 +10,7 @@ use wharf_core::{Descriptor, Digest, Event, Manifest, Platform, Reference, Sourc
 use wharf_registry::Registry;
 use wharf_store::{SinkOptions, Store};
 
-use super::translate;
+use super::translate::{self, Origin};
 use crate::settings::{CONNECTIONS_PER_BLOB, FURTHER_CONNECTIONS, Verify};
 use crate::{EngineError, ErrorKind, PullOptions, Pulled, Result, Settings};
 
@@ -72,7 +72,7 @@ pub(super) async fn pull(
         Arc::clone(&watch),
     )
     .await
-    .map_err(translate::copy)?;
+    .map_err(translate::copy(Origin::Registry))?;
 
     let digest = root.descriptor.digest.clone();
     // Writing waits for its turn and for the disk, and a server has other things to do on this thread.
@@ -124,7 +124,7 @@ async fn choose_image(source: &dyn Source, root: &Manifest, platform: &Platform)
                     .ok_or_else(|| no_match(index, platform))?;
                 let raw = read_document(source, child)
                     .await
-                    .map_err(translate::content)?;
+                    .map_err(translate::content(Origin::Registry))?;
                 manifest = Manifest::parse(&child.media_type, raw).map_err(|error| {
                     let message = format!("manifest {} cannot be read", child.digest);
                     EngineError::new(ErrorKind::Corrupt, message).because(error)

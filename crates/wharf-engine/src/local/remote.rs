@@ -9,7 +9,7 @@ use wharf_core::manifest::Kind;
 use wharf_core::{Descriptor, ImageConfig, Manifest, Platform, Reference, Watch};
 use wharf_registry::{Elsewhere, Registry};
 
-use super::translate;
+use super::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, ImageDetail, ImageSummary, RemoteManifest, Result, Settings};
 
 /// Bounds how deep the platform's image may lie in indexes.
@@ -26,7 +26,7 @@ pub(super) async fn manifest(
         Kind::Image(parts) => {
             let source = registry.source(reference, watch);
             let read = read_document(&source, &parts.config).await;
-            Some(read.map_err(translate::content)?)
+            Some(read.map_err(translate::content(Origin::Registry))?)
         }
         Kind::Index(_) | Kind::Artifact(_) => None,
     };
@@ -60,7 +60,7 @@ pub(super) async fn push_index(
             Arc::new(Unwatched),
         )
         .await
-        .map_err(translate::copy)?;
+        .map_err(translate::copy(Origin::Registry))?;
         sent.push(target.without_tag().with_digest(image.digest.clone()));
     }
     let Some(tag) = target.tag() else {
@@ -96,7 +96,7 @@ pub(super) async fn inspect(
         })?;
         let raw = read_document(&source, child)
             .await
-            .map_err(translate::content)?;
+            .map_err(translate::content(Origin::Registry))?;
         manifest = Manifest::parse(&child.media_type, raw).map_err(|error| {
             let message = format!("manifest {} cannot be read", child.digest);
             EngineError::new(ErrorKind::Corrupt, message).because(error)
@@ -108,7 +108,7 @@ pub(super) async fn inspect(
     };
     let raw = read_document(&source, &parts.config)
         .await
-        .map_err(translate::content)?;
+        .map_err(translate::content(Origin::Registry))?;
     let config = ImageConfig::parse(raw).map_err(|error| {
         let message = format!("config {} cannot be read", parts.config.digest);
         EngineError::new(ErrorKind::Corrupt, message).because(error)

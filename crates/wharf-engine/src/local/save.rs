@@ -16,7 +16,7 @@ use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, reference};
 use wharf_store::{ImageRow, Reading, Store};
 
 use super::find::find;
-use super::translate;
+use super::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, Result, SaveOptions};
 
 /// Writes the archive of `names` to `out`.
@@ -49,9 +49,11 @@ pub(super) async fn save(
         let (from, to) = (Arc::new(store.source()), Arc::new(sink.clone()));
         copy(from, to, &saved.root, &how, Arc::new(Unwatched))
             .await
-            .map_err(translate::copy)?;
+            .map_err(translate::copy(Origin::Store))?;
     }
-    sink.finish(all).await.map_err(translate::content)
+    sink.finish(all)
+        .await
+        .map_err(translate::content(Origin::Store))
 }
 
 /// One image to save.

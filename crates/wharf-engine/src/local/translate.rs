@@ -1,4 +1,4 @@
-//! The places' errors, in the engine's kinds, with advice.
+//! The places' errors, in the engine's kinds, with advice that fits where the content comes from.
 
 use wharf_core::ContentError;
 use wharf_core::copy::CopyError;
@@ -8,13 +8,50 @@ use wharf_store::{StoreError, StoreErrorKind};
 use crate::error::with_causes;
 use crate::{EngineError, ErrorKind};
 
-/// What to do about content that is wrong where it comes from.
-const WRONG_CONTENT: &str =
-    "the registry, a mirror or a proxy on the way damages what it sends; nothing was kept of it";
+/// Where content comes from: what is wrong with it is put right there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A registry, or a mirror of one.
+    Registry,
+    /// A file or a folder: an archive of images, an OCI layout.
+    File,
+    /// The store.
+    Store,
+}
 
-/// What to do about an image whose bytes are right and make no sense.
-const WRONG_IMAGE: &str = "the image was published like that, so pulling it again will not help; \
-                           verify = \"digest\" takes it without reading its layers";
+impl Origin {
+    /// What to do about content that is not what its digest says, or is not there.
+    const fn wrong_content(self) -> &'static str {
+        match self {
+            Self::Registry => {
+                "the registry, a mirror or a proxy on the way damages what it sends; nothing was \
+                 kept of it"
+            }
+            Self::File => {
+                "the archive is damaged, or was not made whole; nothing was named, so make it once \
+                 more where it comes from"
+            }
+            Self::Store => {
+                "`wharf store check` says what is damaged; pulling the image again makes it whole"
+            }
+        }
+    }
+
+    /// What to do about an image whose bytes are right and make no sense.
+    const fn wrong_image(self) -> &'static str {
+        match self {
+            Self::Registry => {
+                "the image was published like that, so pulling it again will not help; verify = \
+                 \"digest\" takes it without reading its layers"
+            }
+            Self::File => {
+                "the archive was made like that, so reading it again will not help; nothing of it \
+                 was named"
+            }
+            Self::Store => "the image came here like that; nothing was sent of it",
+        }
+    }
+}
 
 impl From<RegistryError> for EngineError {
     fn from(error: RegistryError) -> Self {
@@ -47,23 +84,27 @@ impl From<StoreError> for EngineError {
     }
 }
 
-/// A copy's error.
-pub(super) fn copy(error: CopyError) -> EngineError {
-    match error {
-        CopyError::Content(error) => content(error),
+/// An error of a copy.
+pub(super) fn copy(from: Origin) -> impl Fn(CopyError) -> EngineError {
+    move |error| match error {
+        CopyError::Content(error) => content(from)(error),
         error => from_error(ErrorKind::Corrupt, error, None),
     }
 }
 
 /// A source's or a sink's error.
-pub(super) fn content(error: ContentError) -> EngineError {
-    match error {
-        ContentError::Place(inner) => place(inner),
-        ContentError::Missing { .. } => from_error(ErrorKind::NotFound, error, None),
-        ContentError::Layer { .. } | ContentError::DiffId { .. } => {
-            from_error(ErrorKind::Corrupt, error, Some(WRONG_IMAGE.to_owned()))
-        }
-        error => from_error(ErrorKind::Corrupt, error, Some(WRONG_CONTENT.to_owned())),
+pub(super) fn content(from: Origin) -> impl Fn(ContentError) -> EngineError {
+    move |error| {
+        let (kind, hint) = match error {
+            ContentError::Place(inner) => return place(inner),
+            ContentError::Missing { .. } if from == Origin::Registry => (ErrorKind::NotFound, None),
+            ContentError::Missing { .. } => (ErrorKind::NotFound, Some(from.wrong_content())),
+            ContentError::Layer { .. } | ContentError::DiffId { .. } => {
+                (ErrorKind::Corrupt, Some(from.wrong_image()))
+            }
+            _ => (ErrorKind::Corrupt, Some(from.wrong_content())),
+        };
+        from_error(kind, error, hint.map(str::to_owned))
     }
 }
 

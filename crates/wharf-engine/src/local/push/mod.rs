@@ -20,7 +20,7 @@ use wharf_registry::{Elsewhere, Registry, RegistrySink};
 use wharf_store::{Lease, ManifestRow, Name, Store};
 
 use self::report::Reporter;
-use super::translate;
+use super::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, PushOptions, Pushed, Result, Settings};
 
 /// Bounds how many tags of one repository are sent at once: all that anybody has.
@@ -141,7 +141,7 @@ impl Pusher<'_> {
         let (from, to) = (Arc::new(self.store.source()), Arc::clone(&self.sink));
         copy(from, to, &root.descriptor, &how, Arc::new(watch))
             .await
-            .map_err(translate::copy)?;
+            .map_err(translate::copy(Origin::Store))?;
         let tag = name.reference.tag().unwrap_or_default();
         self.sink.tag(&root, tag).await?;
         self.remember(name, &root)?;

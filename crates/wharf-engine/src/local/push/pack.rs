@@ -20,7 +20,7 @@ use wharf_core::{Descriptor, Digest, Manifest, Sink as _};
 use wharf_store::{FileSource, SinkOptions};
 
 use super::{Pusher, damaged};
-use crate::local::translate;
+use crate::local::translate::{self, Origin};
 use crate::{Compression, EngineError, ErrorKind, Result};
 
 /// How gzip and zstd begin.
@@ -67,7 +67,7 @@ impl Pusher<'_> {
             .sink(Arc::clone(&self.lease), SinkOptions::default())
             .put(&made.descriptor, Arc::new(document), Arc::new(Unwatched))
             .await
-            .map_err(translate::content)?;
+            .map_err(translate::content(Origin::Store))?;
         Ok(Some(made))
     }
 
@@ -110,7 +110,7 @@ impl Pusher<'_> {
             .sink(Arc::clone(&self.lease), options)
             .put(&what, Arc::new(source), Arc::new(Unwatched))
             .await
-            .map_err(translate::content)?;
+            .map_err(translate::content(Origin::Store))?;
         Ok(what)
     }
 

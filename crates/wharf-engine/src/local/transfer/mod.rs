@@ -15,7 +15,7 @@ use std::sync::Arc;
 use wharf_core::content::read_document;
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::{Index, Kind};
-use wharf_core::{Descriptor, Manifest, Platform, Source, Watch};
+use wharf_core::{Descriptor, Manifest, Platform, Watch};
 use wharf_registry::Registry;
 use wharf_store::Store;
 
@@ -56,7 +56,7 @@ impl Transfer<'_> {
             watch,
         )
         .await
-        .map_err(translate::copy)?;
+        .map_err(translate::copy(source.origin()))?;
         let about = if self.options.referrers {
             self.copy_referrers(&source, &target, &root, &how).await?
         } else {
@@ -72,7 +72,7 @@ impl Transfer<'_> {
 
     /// What is copied: all of it, or the image of one platform.
     async fn choose(&self, source: &From) -> Result<Manifest> {
-        let root = read(source.content().as_ref(), &source.root).await?;
+        let root = read(source, &source.root).await?;
         let Some(wanted) = &self.options.platform else {
             return Ok(root);
         };
@@ -84,7 +84,7 @@ impl Transfer<'_> {
             EngineError::new(ErrorKind::NotFound, message)
         })?;
         let child = Descriptor::new(child.media_type.clone(), child.digest.clone(), child.size);
-        read(source.content().as_ref(), &child).await
+        read(source, &child).await
     }
 }
 
@@ -98,10 +98,10 @@ fn present(source: &From) -> Choose {
 }
 
 /// Reads a manifest.
-async fn read(source: &dyn Source, what: &Descriptor) -> Result<Manifest> {
-    let raw = read_document(source, what)
+async fn read(source: &From, what: &Descriptor) -> Result<Manifest> {
+    let raw = read_document(source.content().as_ref(), what)
         .await
-        .map_err(translate::content)?;
+        .map_err(translate::content(source.origin()))?;
     Manifest::parse(&what.media_type, raw).map_err(|error| {
         let message = format!("manifest {} cannot be read", what.digest);
         EngineError::new(ErrorKind::Corrupt, message).because(error)

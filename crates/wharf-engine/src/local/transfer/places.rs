@@ -14,7 +14,7 @@ use wharf_core::{Descriptor, Manifest, Reference, Sink, Source};
 use wharf_registry::{Elsewhere, RegistrySink};
 
 use super::{Transfer, shown};
-use crate::local::translate;
+use crate::local::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, Location, Result};
 
 /// By which annotation an index in a layout names what it lists.
@@ -39,6 +39,13 @@ impl From {
 
     pub(super) fn has(&self, what: &Descriptor) -> bool {
         (self.has)(what)
+    }
+
+    pub(super) const fn origin(&self) -> Origin {
+        match self.repository {
+            Some(_) => Origin::Registry,
+            None => Origin::File,
+        }
     }
 }
 
@@ -193,7 +200,9 @@ impl Transfer<'_> {
                     names: Vec::new(),
                     local: false,
                 }));
-                sink.finish(all).await.map_err(translate::content)?;
+                sink.finish(all)
+                    .await
+                    .map_err(translate::content(from.origin()))?;
                 let kept = file.as_file().sync_all().and_then(|()| {
                     file.persist(&path).map_err(|error| error.error)?;
                     Ok(())

@@ -12,7 +12,7 @@ use wharf_registry::referrers_tag;
 
 use super::places::{From, To};
 use super::{Transfer, read};
-use crate::local::translate;
+use crate::local::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, Result};
 
 /// Bounds how many are copied with one image: a registry may list them without end.
@@ -66,8 +66,8 @@ impl Transfer<'_> {
                 let sink = to.sink();
                 copy(Arc::clone(&content), sink, &plain, how, Arc::new(Unwatched))
                     .await
-                    .map_err(translate::copy)?;
-                all.push(read(content.as_ref(), &plain).await?);
+                    .map_err(translate::copy(Origin::Registry))?;
+                all.push(read(from, &plain).await?);
                 subjects.push_back(what.digest.clone());
             }
             self.list(to, &subject, &new).await?;
