@@ -14,12 +14,13 @@
 //! through a pipe, goes through [`spool`] first.
 
 mod entries;
+mod images;
 mod read;
 mod spool;
 mod wire;
 mod write;
 
-pub use self::read::{ArchiveImage, ArchiveName, ArchiveSource, open_archive};
+pub use self::read::{ArchiveImage, ArchiveName, ArchiveSource, LeftOut, open_archive};
 pub use self::spool::{is_packed, spool};
 pub use self::write::{ArchiveSink, Saved};
 

@@ -1,7 +1,8 @@
 //! Loading images out of an archive: what every program writes, packed or not.
 //!
 //! What cannot be read here and there goes through a file without a name in the store's folder first.
-//! Then each image is copied into the store, which verifies every byte, and only then named.
+//! Then each image is copied into the store, which verifies every byte, and only then named. What is listed
+//! beside the images, a signature or a chart, is left out, and that is said.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 
 use wharf_archive::LayerInspector;
 use wharf_archive::archive::{
-    ArchiveError, ArchiveImage, ArchiveSource, is_packed, open_archive, spool,
+    ArchiveError, ArchiveImage, ArchiveSource, LeftOut, is_packed, open_archive, spool,
 };
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
-use wharf_core::{Descriptor, Platform, Watch};
+use wharf_core::{Descriptor, Event, Platform, Watch};
 use wharf_store::{SinkOptions, Store};
 
 use super::translate::{self, Origin};
@@ -32,6 +33,7 @@ pub(super) async fn load(
     let opening = store.clone();
     let opened = tokio::task::spawn_blocking(move || open(&opening, input)).await;
     let source = opened.map_err(|e| EngineError::new(ErrorKind::Internal, e.to_string()))??;
+    check_for_images(&source)?;
     // Held until the names are set: nothing that was just stored is collected before.
     let lease = Arc::new(store.lease()?);
     let sink = store.sink(
@@ -70,7 +72,37 @@ pub(super) async fn load(
         all.push(name(store, image, image.local && !before)?);
     }
     drop(lease);
+    for out in source.left_out() {
+        watch.event(Event::Notice(format!(
+            "left out {}, which is not an image: {}",
+            out.digest,
+            kind_of(out)
+        )));
+    }
     Ok(all)
+}
+
+/// An archive of nothing but signatures or charts is a mistake; one of nothing at all is not (Docker 28.5).
+fn check_for_images(source: &ArchiveSource) -> Result<()> {
+    let Some(first) = source.left_out().first() else {
+        return Ok(());
+    };
+    if !source.images().is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the archive holds no image: {} is {}",
+        first.digest,
+        kind_of(first)
+    );
+    Err(EngineError::new(ErrorKind::Invalid, message))
+}
+
+fn kind_of(out: &LeftOut) -> &str {
+    match out.artifact_type.as_str() {
+        "" => "something else",
+        kind => kind,
+    }
 }
 
 /// Opens the archive, through a file of its own if need be.

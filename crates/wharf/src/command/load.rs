@@ -6,13 +6,13 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use clap::Args;
-use wharf_core::event::Unwatched;
+use wharf_core::Event;
 use wharf_engine::{Engine as _, LoadInput, LoadOptions, words};
 
 use super::import::cannot_open;
 use super::save::platform;
 use crate::context::Context;
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, Result, say};
 use crate::print::print;
 use crate::runtime;
 
@@ -42,7 +42,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let engine = context.engine()?;
     let loaded = runtime::heavy(async {
-        let watch = Arc::new(Unwatched);
+        let watch = Arc::new(|event| {
+            if let Event::Notice(text) = event {
+                say(&format!("{text}\n"));
+            }
+        });
         Ok(engine.load(LoadInput::File(input), &options, watch).await?)
     })?;
     let lines = words::loaded(&loaded);

@@ -1,0 +1,388 @@
+//! Which images an archive holds, and under which names.
+//!
+//! manifest.json says which images there are, as Docker reads it. For each of them index.json may have
+//! the manifest, or the index, that it came with: if all of it is here it is taken, so that no digest
+//! changes between a save and a load. Else a manifest is made from the config and the layers. Without a
+//! manifest.json, index.json alone counts. What it lists beside images, signatures and charts, is left out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_core::content::DOCUMENT_MAX;
+use wharf_core::digest::Algorithm;
+use wharf_core::manifest::{Kind, Parts};
+use wharf_core::media_type::{
+    Compression, OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST, is_manifest,
+    layer_compression,
+};
+use wharf_core::{Descriptor, Digest, Hasher, ImageConfig, Manifest, Platform, Reference};
+
+use super::entries::{Entries, Place};
+use super::read::{ArchiveImage, ArchiveName, LeftOut, READ};
+use super::{ArchiveError, Result, wire};
+
+/// Bounds the images of an archive, in number, for the memory of what is made of them.
+const IMAGES_MAX: u64 = 4096;
+
+/// Bounds the layers of all its images together, in number, for the same reason.
+const LAYERS_MAX: u64 = 65_536;
+
+/// Bounds how deep indexes may lie in indexes.
+const DEPTH_MAX: usize = 3;
+
+/// An archive that is being opened.
+pub(super) struct Opening {
+    pub(super) file: Arc<File>,
+    entries: Entries,
+    pub(super) blobs: HashMap<Digest, Place>,
+    /// The manifests that were made for images without one.
+    pub(super) made: HashMap<Digest, Bytes>,
+    pub(super) left_out: Vec<LeftOut>,
+    layers: u64,
+}
+
+impl Opening {
+    pub(super) fn new(file: File, entries: Entries) -> Self {
+        Self {
+            file: Arc::new(file),
+            blobs: blobs(&entries),
+            entries,
+            made: HashMap::new(),
+            left_out: Vec::new(),
+            layers: 0,
+        }
+    }
+
+    /// Finds the images, the names and what is left out.
+    pub(super) fn images(&mut self) -> Result<Vec<ArchiveImage>> {
+        let index = self.json::<wire::ReadIndex>(wire::INDEX)?;
+        let listed = index.and_then(|index| index.manifests).unwrap_or_default();
+        limit(listed.len(), "images", IMAGES_MAX)?;
+        let artifact = |descriptor: &Descriptor| self.artifact(descriptor);
+        self.left_out = listed.iter().filter_map(artifact).collect();
+        match self.json::<Vec<wire::Item>>(wire::MANIFEST)? {
+            Some(items) => {
+                limit(items.len(), "images", IMAGES_MAX)?;
+                items.iter().map(|item| self.item(item, &listed)).collect()
+            }
+            None if self.entries.file(wire::INDEX).is_some() => self.listed(&listed),
+            None => Err(self.no_images()),
+        }
+    }
+
+    /// Docker's words for an archive without images.
+    fn no_images(&self) -> ArchiveError {
+        let path = match self.entries.first_folder() {
+            Some(folder) => {
+                let path = format!("{folder}/json");
+                if self.entries.file(&path).is_some() {
+                    return ArchiveError::Ancient;
+                }
+                path
+            }
+            None if self.entries.file(wire::REPOSITORIES).is_some() => {
+                return ArchiveError::Ancient;
+            }
+            None => wire::REPOSITORIES.to_owned(),
+        };
+        ArchiveError::Missing(path)
+    }
+
+    /// An image of manifest.json.
+    fn item(&mut self, item: &wire::Item, listed: &[Descriptor]) -> Result<ArchiveImage> {
+        let missing = || ArchiveError::Missing(item.config.clone());
+        let place = self.entries.file(&item.config).ok_or_else(missing)?;
+        let raw = self.document(&item.config, place)?;
+        let image = Digest::of(&raw);
+        let config = parse_config(&item.config, raw)?;
+        let fits = |this: &Self, d: &Descriptor| {
+            this.parts(d, 0)
+                .iter()
+                .any(|parts| parts.config.digest == image)
+        };
+        let candidates: Vec<&Descriptor> = listed.iter().filter(|d| fits(self, d)).collect();
+        let (root, local) = match candidates.first() {
+            Some(root) => (bare(root), self.is_local(root)),
+            None => self.make(item, &config, &image, place)?,
+        };
+        let name = |text: &String| {
+            let invalid = || ArchiveError::Tag(text.clone());
+            let reference: Reference = text.parse().map_err(|_| invalid())?;
+            if reference.tag().is_none() || reference.digest().is_some() {
+                return Err(invalid());
+            }
+            let full = reference.to_string();
+            let own = candidates
+                .iter()
+                .find(|d| d.annotations.get(wire::IMAGE_NAME) == Some(&full));
+            let root = own.map_or_else(|| root.clone(), |own| bare(own));
+            Ok(ArchiveName { reference, root })
+        };
+        let names = item
+            .repo_tags
+            .iter()
+            .flatten()
+            .map(name)
+            .collect::<Result<_>>()?;
+        let platform = config.platform();
+        Ok(ArchiveImage {
+            root,
+            image,
+            platform,
+            names,
+            local,
+        })
+    }
+
+    /// Makes a manifest for an image that came without one.
+    fn make(
+        &mut self,
+        item: &wire::Item,
+        config: &ImageConfig,
+        image: &Digest,
+        place: Place,
+    ) -> Result<(Descriptor, bool)> {
+        let (paths, diff_ids) = (
+            item.layers.as_deref().unwrap_or_default(),
+            &config.fields.rootfs.diff_ids,
+        );
+        let (expected, actual) = (paths.len(), diff_ids.len());
+        if expected != actual {
+            return Err(ArchiveError::LayerCount { expected, actual });
+        }
+        self.layers += expected as u64;
+        limit(self.layers, "layers", LAYERS_MAX)?;
+        let (mut layers, mut local) = (Vec::new(), false);
+        for (path, diff_id) in paths.iter().zip(diff_ids) {
+            let layer = self.layer(path, diff_id)?;
+            local |= layer.media_type == OCI_LAYER;
+            layers.push(layer);
+        }
+        self.blobs.insert(image.clone(), place);
+        let config = Descriptor::new(OCI_CONFIG, image.clone(), place.size);
+        let made = Manifest::of_image(OCI_MANIFEST, config, layers, &BTreeMap::new());
+        let made = made.map_err(|error| document(&item.config, error))?;
+        self.made.insert(made.descriptor.digest.clone(), made.raw);
+        Ok((made.descriptor, local))
+    }
+
+    /// A layer of manifest.json. What is plain is named by its diff ID already; what is packed has to be
+    /// hashed first.
+    fn layer(&mut self, path: &str, diff_id: &Digest) -> Result<Descriptor> {
+        let missing = || ArchiveError::Missing(path.to_owned());
+        let place = self.entries.file(path).ok_or_else(missing)?;
+        let mut magic = [0; 4];
+        if place.size >= magic.len() as u64 {
+            self.file.read_exact_at(&mut magic, place.offset)?;
+        }
+        let media_type = match magic {
+            [0x1f, 0x8b, ..] => OCI_LAYER_GZIP,
+            [0x28, 0xb5, 0x2f, 0xfd] => OCI_LAYER_ZSTD,
+            _ => OCI_LAYER,
+        };
+        let digest = if media_type == OCI_LAYER {
+            diff_id.clone()
+        } else {
+            self.hash(place)?
+        };
+        self.blobs.insert(digest.clone(), place);
+        Ok(Descriptor::new(media_type, digest, place.size))
+    }
+
+    fn hash(&self, place: Place) -> Result<Digest> {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let (mut buffer, mut at) = (
+            vec![0; usize::try_from(READ).unwrap_or_default()],
+            place.offset,
+        );
+        let end = place.offset + place.size;
+        while at < end {
+            let len = usize::try_from(READ.min(end - at)).unwrap_or_default();
+            self.file.read_exact_at(&mut buffer[..len], at)?;
+            hasher.update(&buffer[..len]);
+            at += len as u64;
+        }
+        Ok(hasher.finish())
+    }
+
+    /// The images of an OCI layout that is no docker-archive.
+    fn listed(&self, listed: &[Descriptor]) -> Result<Vec<ArchiveImage>> {
+        let mut images = Vec::<ArchiveImage>::new();
+        let left_out = |d: &&Descriptor| !self.left_out.iter().any(|out| out.digest == d.digest);
+        for descriptor in listed.iter().filter(left_out) {
+            let all = self.parts(descriptor, 0);
+            let this = Platform::of_this_processor();
+            let mut configs = Vec::new();
+            for parts in &all {
+                let name = parts.config.digest.as_str();
+                let place = self.blobs.get(&parts.config.digest).copied();
+                let place = place.ok_or_else(|| ArchiveError::Missing(name.to_owned()))?;
+                let config = parse_config(name, self.document(name, place)?)?;
+                configs.push((parts.config.digest.clone(), config.platform()));
+            }
+            let runs = |wanted: &Platform| configs.iter().find(|(_, has)| wanted.is(has));
+            let shown = this.runs().iter().find_map(runs).or(configs.first());
+            let Some((image, platform)) = shown.cloned() else {
+                let reason = "it lists what is not an image, or not whole".to_owned();
+                return Err(document(wire::INDEX, reason));
+            };
+            let root = bare(descriptor);
+            let named = name_of(descriptor);
+            let named = named.map(|reference| ArchiveName {
+                reference,
+                root: root.clone(),
+            });
+            match images.iter_mut().find(|i| i.root.digest == root.digest) {
+                Some(known) => known.names.extend(named),
+                None => images.push(ArchiveImage {
+                    root,
+                    image,
+                    platform,
+                    names: named.into_iter().collect(),
+                    local: self.is_local(descriptor),
+                }),
+            }
+        }
+        Ok(images)
+    }
+
+    /// What a descriptor is, if that is something else than an image.
+    fn artifact(&self, what: &Descriptor) -> Option<LeftOut> {
+        if !is_manifest(&what.media_type) {
+            return Some(LeftOut {
+                digest: what.digest.clone(),
+                artifact_type: what.media_type.clone(),
+            });
+        }
+        let place = *self.blobs.get(&what.digest)?;
+        let raw = self.document(what.digest.as_str(), place).ok()?;
+        let Ok(Kind::Artifact(parts)) =
+            Manifest::parse(&what.media_type, raw).map(|manifest| manifest.kind)
+        else {
+            return None;
+        };
+        Some(LeftOut {
+            digest: what.digest.clone(),
+            artifact_type: parts.artifact_type.unwrap_or(parts.config.media_type),
+        })
+    }
+
+    /// The images behind a descriptor that are here, whole.
+    fn parts(&self, what: &Descriptor, depth: usize) -> Vec<Parts> {
+        let here = |d: &Descriptor| {
+            self.blobs
+                .get(&d.digest)
+                .filter(|p| p.size == d.size)
+                .copied()
+        };
+        let Some(place) = here(what).filter(|_| depth < DEPTH_MAX && is_manifest(&what.media_type))
+        else {
+            return Vec::new();
+        };
+        let Ok(raw) = self.document(what.digest.as_str(), place) else {
+            return Vec::new();
+        };
+        match Manifest::parse(&what.media_type, raw).map(|manifest| manifest.kind) {
+            Ok(Kind::Index(index)) => {
+                let children = index.manifests.iter();
+                children
+                    .flat_map(|child| self.parts(child, depth + 1))
+                    .collect()
+            }
+            Ok(Kind::Image(parts)) => {
+                let mut children = std::iter::once(&parts.config).chain(&parts.layers);
+                if children.all(|d| here(d).is_some()) {
+                    vec![parts]
+                } else {
+                    Vec::new()
+                }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Was it made of plain archives? wharf says so; of others' archives, what has only plain layers is.
+    fn is_local(&self, root: &Descriptor) -> bool {
+        if let Some(said) = root.annotations.get(wire::LOCAL) {
+            return said == "true";
+        }
+        let plain = |d: &Descriptor| layer_compression(&d.media_type) == Some(Compression::None);
+        let all = self.parts(root, 0);
+        !all.is_empty()
+            && all
+                .iter()
+                .all(|p| !p.layers.is_empty() && p.layers.iter().all(plain))
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let Some(place) = self.entries.file(name) else {
+            return Ok(None);
+        };
+        let raw = self.document(name, place)?;
+        serde_json::from_slice(&raw)
+            .map(Some)
+            .map_err(|error| document(name, error))
+    }
+
+    fn document(&self, name: &str, place: Place) -> Result<Bytes> {
+        let (size, max) = (place.size, DOCUMENT_MAX);
+        if size > max {
+            let name = name.to_owned();
+            return Err(ArchiveError::TooLarge { name, size, max });
+        }
+        let mut raw = vec![0; usize::try_from(size).unwrap_or_default()];
+        self.file.read_exact_at(&mut raw, place.offset)?;
+        Ok(raw.into())
+    }
+}
+
+fn parse_config(name: &str, raw: Bytes) -> Result<ImageConfig> {
+    ImageConfig::parse(raw).map_err(|error| document(name, error))
+}
+
+/// The name that an OCI layout gives: containerd's annotation, or the image-spec's if it is more than a tag.
+fn name_of(descriptor: &Descriptor) -> Option<Reference> {
+    let annotations = &descriptor.annotations;
+    let full = annotations.get(wire::IMAGE_NAME);
+    let text = full.or_else(|| {
+        let text = annotations.get(wire::REF_NAME)?;
+        text.contains([':', '/']).then_some(text)
+    })?;
+    let reference: Reference = text.parse().ok()?;
+    (reference.digest().is_none()).then(|| reference.or_latest())
+}
+
+/// Without the archive's own notes.
+fn bare(descriptor: &Descriptor) -> Descriptor {
+    Descriptor::new(
+        &descriptor.media_type,
+        descriptor.digest.clone(),
+        descriptor.size,
+    )
+}
+
+fn document(name: &str, reason: impl ToString) -> ArchiveError {
+    ArchiveError::Document {
+        name: name.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn limit(number: impl TryInto<u64>, what: &'static str, max: u64) -> Result<()> {
+    match number.try_into() {
+        Ok(number) if number <= max => Ok(()),
+        _ => Err(ArchiveError::TooMany { what, max }),
+    }
+}
+
+/// The files whose paths are digests.
+fn blobs(entries: &Entries) -> HashMap<Digest, Place> {
+    let blob = |(name, place): (&str, Place)| {
+        let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
+        Some((format!("{algorithm}:{hex}").parse().ok()?, place))
+    };
+    entries.files().filter_map(blob).collect()
+}
