@@ -6,7 +6,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use wharf_core::Digest;
 
@@ -14,6 +15,7 @@ use crate::blobs::{entries, file_name};
 use crate::catalog::Durability;
 use crate::durable::remove;
 use crate::ingest::Ingest;
+use crate::lease::Lease;
 use crate::rows::Freed;
 use crate::store::{Inner, SPOOL};
 use crate::{Result, StoreError, lease, notes, uploads};
@@ -47,6 +49,52 @@ pub(crate) fn collect(store: &Inner) -> Result<Collected> {
         partial,
         leases,
     })
+}
+
+/// How long a discard waits for threads that are ending. What is at work longer is somebody else's.
+const ENDING_MAX: Duration = Duration::from_secs(2);
+
+/// The pause between two looks at what is ending.
+const ENDING_PAUSE: Duration = Duration::from_millis(2);
+
+/// Removes what an operation has brought that failed, and nothing holds.
+///
+/// Threads of it may still be at work: each holds the lease, or the lock of its blob, to its end.
+pub(crate) async fn discard(store: &Inner, lease: Arc<Lease>, what: Vec<Digest>) -> Result<()> {
+    let deadline = Instant::now() + ENDING_MAX;
+    let mut lease = Err(lease);
+    while let Err(shared) = lease {
+        if Instant::now() >= deadline {
+            return Ok(());
+        }
+        lease = Arc::try_unwrap(shared);
+        if lease.is_err() {
+            tokio::time::sleep(ENDING_PAUSE).await;
+        }
+    }
+    drop(lease);
+    let (_, gone) = store
+        .catalog
+        .write(&store.leases, Durability::Full, |rows| {
+            let mut loose = what.iter();
+            loose.try_for_each(|digest| rows.loosen(digest))
+        })?;
+    store.unlink(&gone);
+    for digest in &what {
+        let lock = loop {
+            match store.ingest.try_lock(digest)? {
+                None if Instant::now() < deadline => tokio::time::sleep(ENDING_PAUSE).await,
+                lock => break lock,
+            }
+        };
+        if lock.is_some() {
+            store.ingest.discard(digest)?;
+        }
+        drop(lock);
+        // A file between its rename and its row.
+        store.unlink_one(digest)?;
+    }
+    Ok(())
 }
 
 /// Removes the files that have no row: left between the rename and the row, or between the row's end and
@@ -107,6 +155,7 @@ fn remove_partial(store: &Inner) -> Result<Freed> {
     Ok(freed)
 }
 
+/// Removes the unfinished download of a blob, if nobody works on it; says how much it took, in bytes.
 fn remove_download(store: &Inner, digest: &Digest) -> Result<Option<u64>> {
     let Some(_lock) = store.ingest.try_lock(digest)? else {
         return Ok(None);

@@ -163,6 +163,12 @@ impl Store {
         self.write(|rows| rows.set_facts(blob, facts)).map(drop)
     }
 
+    /// Ends the lease of an operation that has failed, and removes what nothing holds of these: what it
+    /// has brought, and what is unfinished of it.
+    pub async fn discard(&self, lease: Arc<Lease>, what: Vec<Digest>) -> Result<()> {
+        collect::discard(&self.inner, lease, what).await
+    }
+
     /// Frees what nothing refers to, in the whole store: blobs, unfinished downloads, leases of
     /// processes that have ended.
     pub fn collect(&self) -> Result<Collected> {

@@ -226,8 +226,7 @@ impl Opening {
             let runs = |wanted: &Platform| configs.iter().find(|(_, has)| wanted.is(has));
             let shown = this.runs().iter().find_map(runs).or(configs.first());
             let Some((image, platform)) = shown.cloned() else {
-                let reason = "it lists what is not an image, or not whole".to_owned();
-                return Err(document(wire::INDEX, reason));
+                return Err(self.why_none(descriptor, 0));
             };
             let root = bare(descriptor);
             let named = name_of(descriptor);
@@ -259,14 +258,20 @@ impl Opening {
         }
         let place = *self.blobs.get(&what.digest)?;
         let raw = self.document(what.digest.as_str(), place).ok()?;
-        let Ok(Kind::Artifact(parts)) =
-            Manifest::parse(&what.media_type, raw).map(|manifest| manifest.kind)
-        else {
-            return None;
+        let manifest = Manifest::parse(&what.media_type, raw).ok()?;
+        let artifact_type = match manifest.kind {
+            Kind::Index(_) => return None,
+            Kind::Artifact(parts) => parts.artifact_type.unwrap_or(parts.config.media_type),
+            // cosign's signatures have an image's config, and nothing that is a layer.
+            Kind::Image(parts) => {
+                let is_layer = |d: &Descriptor| layer_compression(&d.media_type).is_some();
+                let strange = parts.layers.first().filter(|d| !is_layer(d))?;
+                strange.media_type.clone()
+            }
         };
         Some(LeftOut {
             digest: what.digest.clone(),
-            artifact_type: parts.artifact_type.unwrap_or(parts.config.media_type),
+            artifact_type,
         })
     }
 
@@ -302,6 +307,53 @@ impl Opening {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Why there is no image behind a descriptor.
+    fn why_none(&self, what: &Descriptor, depth: usize) -> ArchiveError {
+        let place = match self.check(what) {
+            Ok(place) => place,
+            Err(error) => return error,
+        };
+        let name = what.digest.as_str();
+        let manifest = match self.document(name, place) {
+            Ok(raw) => Manifest::parse(&what.media_type, raw),
+            Err(error) => return error,
+        };
+        match manifest.map(|manifest| manifest.kind) {
+            Err(error) => document(name, with_cause(&error)),
+            Ok(Kind::Image(parts) | Kind::Artifact(parts)) => {
+                let mut children = std::iter::once(&parts.config).chain(&parts.layers);
+                let wrong = children.find_map(|child| self.check(child).err());
+                wrong.unwrap_or_else(|| document(name, "it is not an image"))
+            }
+            Ok(Kind::Index(index)) if depth < DEPTH_MAX => {
+                let first = index.images().next().or(index.manifests.first());
+                first.map_or_else(
+                    || document(name, "it lists nothing"),
+                    |child| self.why_none(child, depth + 1),
+                )
+            }
+            Ok(Kind::Index(_)) => document(name, "indexes lie in indexes without end"),
+        }
+    }
+
+    /// Finds what a descriptor is of, as long as it says.
+    fn check(&self, what: &Descriptor) -> Result<Place> {
+        let path = || {
+            let algorithm = what.digest.algorithm().as_str();
+            format!("blobs/{algorithm}/{}", what.digest.hex())
+        };
+        let place = self.blobs.get(&what.digest).copied();
+        let place = place.ok_or_else(|| ArchiveError::Missing(path()))?;
+        if place.size == what.size {
+            return Ok(place);
+        }
+        let reason = format!(
+            "it has {} bytes where its descriptor says {}",
+            place.size, what.size
+        );
+        Err(document(&path(), reason))
     }
 
     /// Was it made of plain archives? wharf says so; of others' archives, what has only plain layers is.
@@ -368,6 +420,14 @@ fn document(name: &str, reason: impl ToString) -> ArchiveError {
     ArchiveError::Document {
         name: name.to_owned(),
         reason: reason.to_string(),
+    }
+}
+
+/// An error, and what caused it.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

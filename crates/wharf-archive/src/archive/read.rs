@@ -93,6 +93,17 @@ impl ArchiveSource {
         &self.inner.left_out
     }
 
+    /// Everything that it may give, in no order.
+    pub fn digests(&self) -> Vec<Digest> {
+        let inner = &self.inner;
+        inner
+            .blobs
+            .keys()
+            .chain(inner.made.keys())
+            .cloned()
+            .collect()
+    }
+
     /// Is it in the archive, with that size? An index may list what was not saved.
     pub fn has(&self, what: &Descriptor) -> bool {
         let blob = self.inner.blobs.get(&what.digest).map(|place| place.size);

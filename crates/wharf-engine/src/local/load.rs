@@ -15,7 +15,7 @@ use wharf_archive::archive::{
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
 use wharf_core::{Descriptor, Event, Platform, Watch};
-use wharf_store::{SinkOptions, Store};
+use wharf_store::{Lease, SinkOptions, Store};
 
 use super::translate::{self, Origin};
 use crate::{
@@ -36,8 +36,34 @@ pub(super) async fn load(
     check_for_images(&source)?;
     // Held until the names are set: nothing that was just stored is collected before.
     let lease = Arc::new(store.lease()?);
+    let held = Arc::clone(&lease);
+    let loaded = load_all(store, settings, &source, options, held, Arc::clone(&watch)).await;
+    if loaded.is_err() {
+        // The archive is still there to be read again: nothing of it is kept. What cannot be removed now is
+        // found by the next collection, and the error that counts is the load's.
+        store.discard(lease, source.digests()).await.ok();
+    }
+    for out in source.left_out() {
+        watch.event(Event::Notice(format!(
+            "left out {}, which is not an image: {}",
+            out.digest,
+            kind_of(out)
+        )));
+    }
+    loaded
+}
+
+/// Copies all images, and names them once all are here.
+async fn load_all(
+    store: &Store,
+    settings: &Settings,
+    source: &ArchiveSource,
+    options: &LoadOptions,
+    lease: Arc<Lease>,
+    watch: Arc<dyn Watch>,
+) -> Result<Vec<Loaded>> {
     let sink = store.sink(
-        Arc::clone(&lease),
+        lease,
         SinkOptions {
             inspector: (settings.verify == Verify::Full)
                 .then(|| Arc::new(LayerInspector::default()) as _),
@@ -53,7 +79,7 @@ pub(super) async fn load(
         parallel: settings.parallel,
         choose,
     };
-    let mut all = Vec::new();
+    let mut copied = Vec::new();
     for image in source
         .images()
         .iter()
@@ -69,17 +95,12 @@ pub(super) async fn load(
                     .map_err(translate::copy(Origin::File))?;
             }
         }
-        all.push(name(store, image, image.local && !before)?);
+        copied.push((image, image.local && !before));
     }
-    drop(lease);
-    for out in source.left_out() {
-        watch.event(Event::Notice(format!(
-            "left out {}, which is not an image: {}",
-            out.digest,
-            kind_of(out)
-        )));
-    }
-    Ok(all)
+    copied
+        .into_iter()
+        .map(|(image, local)| name(store, image, local))
+        .collect()
 }
 
 /// An archive of nothing but signatures or charts is a mistake; one of nothing at all is not (Docker 28.5).

@@ -57,7 +57,7 @@ impl Reading<'_> {
 
 impl Writing<'_> {
     /// Says that something which held `digest` is gone.
-    pub(super) fn loosen(&mut self, digest: &Digest) -> Result<()> {
+    pub(crate) fn loosen(&mut self, digest: &Digest) -> Result<()> {
         let id = self.id(digest)?;
         self.loose.extend(id);
         Ok(())

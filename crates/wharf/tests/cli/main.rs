@@ -13,6 +13,7 @@
 //! | `copying` | from place to place, without the store |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
+//! | `hostile` | archives that are damaged, lie, or do harm |
 //! | `importing` | images of archives of files |
 //! | `images` | lists, inspections and removals |
 //! | `space` | how much space images take, and getting it back |
@@ -24,6 +25,7 @@
 mod archives;
 mod completing;
 mod copying;
+mod hostile;
 mod images;
 mod importing;
 mod logins;
