@@ -1,5 +1,8 @@
 //! Copying from place to place, without the store.
 
+use serde_json::json;
+use wharf_core::media_type::{OCI_CONFIG, OCI_MANIFEST};
+use wharf_core::{Descriptor, Digest};
 use wharf_testkit::images::{Content as _, samples};
 use wharf_testkit::{BuiltIndex, Fault, On, TestRegistry, Wharf, When};
 
@@ -98,6 +101,61 @@ fn through_layouts_and_archives_every_digest_stays() {
     // What is one archive to a copy is one to a load.
     let output = wharf.ok(["load", "-i", &place("docker-archive")]);
     assert!(output.contains("Loaded image: team/multi:1\n"), "{output}");
+}
+
+/// What older versions of cosign push: an image whose layer is no layer.
+fn old_signature(registry: &TestRegistry, subject: &Digest, kind: &str) -> String {
+    let config =
+        json!({ "architecture": "", "os": "", "rootfs": { "type": "layers", "diff_ids": [] } });
+    let config = config.to_string().into_bytes();
+    let payload = format!("{{\"{kind}\":true}}").into_bytes();
+    let described = |media_type: &str, bytes: &[u8]| {
+        registry.push_blob("team/multi", &Digest::of(bytes), bytes.to_vec().into());
+        Descriptor::of(media_type, bytes)
+    };
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": described(OCI_CONFIG, &config),
+        "layers": [described("application/vnd.dev.cosign.simplesigning.v1+json", &payload)],
+    });
+    let tag = format!("sha256-{}.{kind}", subject.hex());
+    let raw = manifest.to_string().into_bytes();
+    let described = Descriptor::of(OCI_MANIFEST, &raw);
+    registry.push_manifest("team/multi", Some(&tag), &described, raw.into());
+    tag
+}
+
+#[test]
+fn signatures_under_cosign_s_older_tags_go_too() {
+    let ((registry, index), wharf) = (signed(), wharf());
+    let root = &index.root().digest;
+    let child = &index.images[0].manifest.digest;
+    let tags = [
+        old_signature(&registry, root, "sig"),
+        old_signature(&registry, root, "att"),
+        old_signature(&registry, child, "sbom"),
+    ];
+    let from = registry.name("team/multi:1");
+    let folder = wharf.folder().join("layout").display().to_string();
+    let (layout, to) = (format!("oci:{folder}:1"), registry.name("other/multi:1"));
+    let back = registry.name("back/multi:1");
+    for (from, to, count) in [(&from, &to, 4), (&to, &layout, 4), (&layout, &back, 3)] {
+        let output = wharf.ok(["copy", from, to]);
+        assert!(
+            output.contains(&format!("Referrers: {count}\n")),
+            "{output}"
+        );
+    }
+    for tag in &tags {
+        for repository in ["other/multi", "back/multi"] {
+            let name = registry.name(&format!("{repository}:{tag}"));
+            same(&wharf, &registry.name(&format!("team/multi:{tag}")), &name);
+        }
+    }
+    let without = registry.name("fourth/multi:1");
+    wharf.ok(["copy", "-q", "--no-referrers", &from, &without]);
+    let name = registry.name(&format!("fourth/multi:{}", tags[0]));
+    assert_eq!(wharf.run(["manifest", "inspect", &name]).code, Some(1));
 }
 
 #[test]

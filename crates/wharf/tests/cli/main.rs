@@ -14,6 +14,7 @@
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
 //! | `hostile` | archives that are damaged, lie, or do harm |
+//! | `tampered` | makes such archives |
 //! | `importing` | images of archives of files |
 //! | `images` | lists, inspections and removals |
 //! | `space` | how much space images take, and getting it back |
@@ -38,6 +39,7 @@ mod remotes;
 mod serving;
 mod space;
 mod surroundings;
+mod tampered;
 mod usage;
 
 use wharf_testkit::images::samples;

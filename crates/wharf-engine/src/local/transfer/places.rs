@@ -13,12 +13,17 @@ use wharf_archive::layout::Layout;
 use wharf_core::{Descriptor, Manifest, Reference, Sink, Source};
 use wharf_registry::{Elsewhere, RegistrySink};
 
+use super::referrers::About;
 use super::{Transfer, shown};
 use crate::local::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, Location, Result};
 
 /// By which annotation an index in a layout names what it lists.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// wharf's own annotation: the tag under which a registry had what is about another entry. The image-spec's
+/// would make an image of it that one can name.
+const ABOUT: &str = "dev.wharf.about";
 
 /// An opened place to copy from.
 #[derive(Clone)]
@@ -28,6 +33,8 @@ pub(super) struct From {
     pub(super) root: Descriptor,
     /// The repository, if it is a registry's.
     pub(super) repository: Option<Reference>,
+    /// Of a layout, what is about its images, and the tags that say so.
+    pub(super) about: Vec<(String, Descriptor)>,
     /// Says what is there, where not all may be.
     has: Arc<dyn Fn(&Descriptor) -> bool + Send + Sync>,
 }
@@ -91,6 +98,7 @@ impl Transfer<'_> {
                     content: Arc::new(self.registry.source(name, watch)),
                     root: resolved.manifest.descriptor,
                     repository: Some(name.clone()),
+                    about: Vec::new(),
                     has: Arc::new(|_| true),
                 })
             }
@@ -115,6 +123,7 @@ impl Transfer<'_> {
             content: Arc::new(archive),
             root,
             repository: None,
+            about: Vec::new(),
             has: Arc::new(move |what| listing.has(what)),
         })
     }
@@ -163,7 +172,7 @@ impl Transfer<'_> {
         to: To,
         from: &From,
         root: &Manifest,
-        about: Vec<Manifest>,
+        about: Vec<About>,
     ) -> Result<()> {
         match to {
             To::Registry { sink, name } => match (name.tag(), name.digest()) {
@@ -194,8 +203,8 @@ impl Transfer<'_> {
                     names: name.into_iter().collect(),
                     local: false,
                 }];
-                all.extend(about.into_iter().map(|manifest| Saved {
-                    root: manifest.descriptor,
+                all.extend(about.into_iter().map(|about| Saved {
+                    root: about.manifest.descriptor,
                     image: None,
                     names: Vec::new(),
                     local: false,
@@ -213,12 +222,22 @@ impl Transfer<'_> {
     }
 }
 
-fn entries(root: &Manifest, about: &[Manifest]) -> Vec<Descriptor> {
-    let plain = |manifest: &Manifest| {
-        let what = &manifest.descriptor;
-        Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size)
-    };
-    std::iter::once(root).chain(about).map(plain).collect()
+fn entries(root: &Manifest, about: &[About]) -> Vec<Descriptor> {
+    let others = about.iter().map(|about| {
+        let mut entry = plain(&about.manifest.descriptor);
+        if let Some(tag) = &about.tag {
+            entry.annotations.insert(ABOUT.to_owned(), tag.clone());
+        }
+        entry
+    });
+    std::iter::once(plain(&root.descriptor))
+        .chain(others)
+        .collect()
+}
+
+/// Without annotations.
+fn plain(what: &Descriptor) -> Descriptor {
+    Descriptor::new(what.media_type.clone(), what.digest.clone(), what.size)
 }
 
 /// Adds to a layout's list. What had the name loses it; what is there twice is listed once.
@@ -247,6 +266,9 @@ fn open_layout(folder: &Path, name: Option<&str>) -> Result<From> {
     let listed = layout
         .manifests()
         .map_err(|error| cannot("read", folder, &error))?;
+    let (about, listed): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .partition(|descriptor| descriptor.annotations.contains_key(ABOUT));
     let named = |descriptor: &Descriptor| descriptor.annotations.get(REF_NAME).cloned();
     let names: Vec<String> = listed.iter().filter_map(named).collect();
     let fits: Vec<&Descriptor> = match name {
@@ -262,8 +284,12 @@ fn open_layout(folder: &Path, name: Option<&str>) -> Result<From> {
     let content = layout.clone();
     Ok(From {
         content: Arc::new(content),
-        root: Descriptor::new(root.media_type.clone(), root.digest.clone(), root.size),
+        root: plain(root),
         repository: None,
+        about: about
+            .iter()
+            .map(|what| (what.annotations[ABOUT].clone(), plain(what)))
+            .collect(),
         has: Arc::new(move |what| layout.holds(what)),
     })
 }
