@@ -82,6 +82,22 @@ for kind in docker-archive oci-archive; do
   echo "ok: $kind of skopeo, plain and packed"
 done
 
+# A layout that umoci wrote into, as a tar: another image by one more layer.
+rm -rf "$SCRATCH/umoci-layout" "$SCRATCH/umoci-bundle"
+skopeo_copy "docker://$REGISTRY/$image" "oci:$SCRATCH/umoci-layout:one"
+mkdir "$SCRATCH/added"
+echo added >"$SCRATCH/added/file"
+umoci insert --rootless --image "$SCRATCH/umoci-layout:one" --tag two "$SCRATCH/added" /added >/dev/null 2>&1 ||
+  fail 'umoci inserts nothing'
+tar -c -C "$SCRATCH/umoci-layout" -f "$SCRATCH/umoci.tar" .
+new_store
+wharf load -q -i "$SCRATCH/umoci.tar" >/dev/null
+wharf images -aq --no-trunc | grep -qx "$id" || fail 'umoci: the image from before is not there'
+other=$(wharf images -aq --no-trunc | grep -vx "$id")
+[[ $(wharf cat "$other:/added/file") == added ]] || fail "umoci: what it added is not there"
+wharf store check >/dev/null
+echo 'ok: a layout that umoci wrote into'
+
 # A plain layer is packed before it is sent, and skopeo takes what arrives.
 new_store
 skopeo_copy "docker://$REGISTRY/$image" "docker-archive:$SCRATCH/plain.tar:plain/layers:1"

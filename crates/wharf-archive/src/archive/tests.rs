@@ -174,3 +174,25 @@ fn refuses_a_bomb_of_zeros() {
     let error = spool(&bomb[..], &mut out).err().unwrap();
     assert!(matches!(error, ArchiveError::Ratio(_)), "{error}");
 }
+
+proptest::proptest! {
+    /// Whatever is changed in an archive, it is read or refused, and what is read is within it.
+    #[test]
+    fn no_change_to_an_archive_makes_the_reader_panic(
+        changes in proptest::collection::vec((0_usize..8192, 0_u8..=255), 0..12),
+        cut in 0_usize..8192,
+    ) {
+        let manifest = r#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":[]}]"#;
+        let mut bytes = with_manifest(manifest);
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(bytes.len().saturating_sub(cut / 4));
+        if let Ok(archive) = open_archive(file(&bytes)) {
+            for image in archive.images() {
+                proptest::prop_assert!(archive.has(&image.root));
+            }
+        }
+    }
+}

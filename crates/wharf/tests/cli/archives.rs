@@ -1,10 +1,14 @@
 //! Saving and loading. Docker's recorded scenarios test more of it.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::{Value, json};
+use wharf_core::Digest;
 use wharf_testkit::images::samples;
 
+use super::tampered::{docker_archive, layer, layout};
 use super::{registry, wharf};
 
 /// The program's folder for archives, and the path of one there.
@@ -94,4 +98,93 @@ fn a_failed_save_leaves_no_file() {
     assert_eq!(output.code, Some(1));
     assert_eq!(output.stderr, "Error: reference does not exist\n");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn an_archive_with_packed_layers_keeps_their_bytes() {
+    // crane writes a docker-archive so: the layers as the registry has them.
+    let (wharf, registry) = (wharf(), registry());
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&layer()).unwrap();
+    let packed = packed.finish().unwrap();
+    let archive = path(&wharf, "crane.tar");
+    let bytes = docker_archive(&[], &packed, Digest::of(&layer()));
+    fs::write(&archive, bytes).unwrap();
+    assert_eq!(
+        wharf.ok(["load", "-i", &archive]),
+        "Loaded image: hostile:1\n"
+    );
+    assert_eq!(wharf.ok(["cat", "hostile:1:/etc/motd"]), "hello\n");
+    let name = registry.name("team/packed:1");
+    wharf.ok(["tag", "hostile:1", &name]);
+    wharf.ok(["push", "-q", &name]);
+    let manifest = wharf.ok(["manifest", "inspect", &name]);
+    let digest = Digest::of(&packed);
+    assert!(manifest.contains(digest.as_str()), "{manifest}");
+}
+
+#[test]
+fn what_is_no_image_in_a_layout_is_left_out_and_said() {
+    let wharf = wharf();
+    let (config, payload) = (b"{}".to_vec(), b"signed".to_vec());
+    let described = |kind: &str, bytes: &[u8]| -> Value {
+        json!({ "mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len() })
+    };
+    let manifest = "application/vnd.oci.image.manifest.v1+json";
+    let artifact = |extra: Value, config_type: &str, layer_type: &str| {
+        let mut artifact = json!({
+            "schemaVersion": 2, "mediaType": manifest,
+            "config": described(config_type, &config), "layers": [described(layer_type, &payload)],
+        });
+        if !extra.is_null() {
+            artifact["artifactType"] = extra;
+        }
+        artifact.to_string().into_bytes()
+    };
+    let empty = "application/vnd.oci.empty.v1+json";
+    let signature = artifact(
+        json!("application/vnd.example.signature"),
+        empty,
+        "text/plain",
+    );
+    let image_config = "application/vnd.oci.image.config.v1+json";
+    // cosign's older signatures look like images.
+    let old = artifact(
+        Value::Null,
+        image_config,
+        "application/vnd.dev.cosign.simplesigning.v1+json",
+    );
+    let listing = |alone: bool| {
+        layout(|all| {
+            all.more = vec![
+                config.clone(),
+                payload.clone(),
+                signature.clone(),
+                old.clone(),
+            ];
+            let Some(listed) = all.index.pointer_mut("/manifests") else {
+                return;
+            };
+            let listed = listed.as_array_mut().unwrap();
+            if alone {
+                listed.clear();
+            }
+            listed.extend([described(manifest, &signature), described(manifest, &old)]);
+        })
+    };
+    let archive = path(&wharf, "layout.tar");
+    fs::write(&archive, listing(false)).unwrap();
+    let output = wharf.run(["load", "-i", &archive]);
+    assert_eq!(output.stdout, "Loaded image: hostile:1\n");
+    let (first, second) = (Digest::of(&signature), Digest::of(&old));
+    let expected = format!(
+        "left out {first}, which is not an image: application/vnd.example.signature\n\
+         left out {second}, which is not an image: application/vnd.dev.cosign.simplesigning.v1+json\n"
+    );
+    assert_eq!((output.code, output.stderr), (Some(0), expected));
+    fs::write(&archive, listing(true)).unwrap();
+    let output = wharf.run(["load", "-i", &archive]);
+    assert_eq!(output.code, Some(1));
+    let words = "Error: the archive holds no image: sha256:";
+    assert!(output.stderr.starts_with(words), "{}", output.stderr);
 }

@@ -74,6 +74,8 @@ pub(super) struct Layout {
     pub(super) index: Value,
     /// Other bytes in the manifest's place.
     pub(super) instead: Option<Vec<u8>>,
+    /// Further blobs.
+    pub(super) more: Vec<Vec<u8>>,
 }
 
 impl Layout {
@@ -106,6 +108,7 @@ pub(super) fn layout(tamper: impl Fn(&mut Layout)) -> Vec<u8> {
         layer: Some(layer),
         index: Value::Null,
         instead: None,
+        more: Vec::new(),
     };
     tamper(&mut all);
     let raw = all.manifest.to_string().into_bytes();
@@ -128,6 +131,12 @@ pub(super) fn layout(tamper: impl Fn(&mut Layout)) -> Vec<u8> {
     if let Some(layer) = &all.layer {
         entries.push(file(&names[2], layer));
     }
+    let more: Vec<_> = all.more.iter().map(|b| path(&Digest::of(b))).collect();
+    entries.extend(
+        more.iter()
+            .zip(&all.more)
+            .map(|(name, blob)| file(name, blob)),
+    );
     archive(&entries)
 }
 
