@@ -38,6 +38,8 @@ impl Program {
 pub(crate) struct Environment {
     /// By which name it was called.
     pub program: Program,
+    /// Docker's folder, where the command line names it.
+    pub docker_config: Option<PathBuf>,
 }
 
 /// What standard output is.
@@ -62,7 +64,11 @@ impl Environment {
         } else {
             Program::Wharf
         };
-        (Self { program }, arguments.collect())
+        let environment = Self {
+            program,
+            docker_config: None,
+        };
+        (environment, arguments.collect())
     }
 
     /// The store's folder, unless the command line names one.
@@ -98,7 +104,9 @@ impl Environment {
     /// Where credentials are.
     pub(crate) fn credentials(&self) -> CredentialSettings {
         let docker = self
-            .path("DOCKER_CONFIG")
+            .docker_config
+            .clone()
+            .or_else(|| self.path("DOCKER_CONFIG"))
             .or_else(|| Some(self.home()?.join(".docker")));
         let podman = self
             .path("XDG_RUNTIME_DIR")
@@ -190,6 +198,7 @@ mod tests {
     fn the_user_s_settings_come_after_the_system_s() {
         let files = Environment {
             program: Program::Wharf,
+            docker_config: None,
         }
         .config_files();
         assert_eq!(files[0], Path::new(SYSTEM_CONFIG));

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     exit::finish(run(environment, arguments), colour)
 }
 
-fn run(environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
+fn run(mut environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
     match arguments::read(environment.program, arguments)? {
         Asked::Help(text) => print::print(&text),
         Asked::Nothing(text) => {
@@ -50,6 +50,7 @@ fn run(environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
             Ok(())
         }
         Asked::Run(cli, usage) => {
+            environment.docker_config = cli.docker_config;
             let command = if cli.version { None } else { cli.command };
             let is_server = command.as_ref().is_some_and(command::Command::is_server);
             log::start(&log::Asked {

@@ -270,6 +270,7 @@ mod tests {
         "#;
         let environment = Environment {
             program: crate::environment::Program::Wharf,
+            docker_config: None,
         };
         let mut settings = defaults(&environment);
         apply(&mut settings, written(text).unwrap());

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
+use super::elsewhere;
 use super::pflag::is_boolean;
 use super::usage::{Usage, find};
 use crate::exit::{ERROR, FLAG, Failure};
@@ -17,8 +18,7 @@ pub(super) fn explain(error: &clap::Error, root: &Command, arguments: &[OsString
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let (path, rest) = locate(root, &words);
-    let command = find(root, &path);
-    let usage = Usage::of(root, &path);
+    let usage = Usage::in_errors(root, &path);
     let subject = context(error, ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
@@ -32,14 +32,11 @@ pub(super) fn explain(error: &clap::Error, root: &Command, arguments: &[OsString
         ErrorKind::UnknownArgument => unknown_command(root, &path, &usage, &subject),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = context(error, ContextKind::InvalidValue);
-            let arg = command
-                .get_arguments()
-                .find(|arg| subject.starts_with(&shown(arg)));
-            match (arg, error.source()) {
-                (Some(arg), Some(reason)) => {
+            match (whose(root, &path, &subject), error.source()) {
+                (Some((depth, arg)), Some(reason)) => {
                     let names = flag_names(arg);
                     flag(
-                        &usage,
+                        &Usage::in_errors(root, &path[..depth]),
                         &format!("invalid argument {value:?} for {names:?} flag: {reason}"),
                     )
                 }
@@ -65,7 +62,7 @@ fn locate<'c, 'w>(root: &'c Command, words: &'w [String]) -> (Vec<&'c str>, &'w 
             path.push(below.get_name());
             command = below;
             start = at + 1;
-        } else if !word.starts_with('-') {
+        } else if !word.starts_with('-') || !has_flag(command, word) {
             break;
         } else if takes_next(command, word) {
             at += 1;
@@ -73,6 +70,39 @@ fn locate<'c, 'w>(root: &'c Command, words: &'w [String]) -> (Vec<&'c str>, &'w 
         at += 1;
     }
     (path, &words[start..])
+}
+
+/// Which of the commands down to the last one has the flag that clap speaks of: how deep it is, and
+/// the flag.
+fn whose<'c>(root: &'c Command, path: &[&str], subject: &str) -> Option<(usize, &'c Arg)> {
+    (0..=path.len()).rev().find_map(|depth| {
+        find(root, &path[..depth])
+            .get_arguments()
+            .find(|arg| subject.starts_with(&shown(arg)))
+            .map(|arg| (depth, arg))
+    })
+}
+
+/// Does the command have all flags of this word?
+fn has_flag(command: &Command, word: &str) -> bool {
+    if let Some(long) = word.strip_prefix("--") {
+        let name = long.split('=').next().unwrap_or(long);
+        return command
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(name));
+    }
+    let mut letters = word.trim_start_matches('-').chars();
+    while let Some(letter) = letters.next() {
+        let mut arguments = command.get_arguments();
+        match arguments.find(|arg| arg.get_short() == Some(letter)) {
+            None => return false,
+            // What follows is its value.
+            Some(arg) if !is_boolean(arg) => return true,
+            Some(_) if letters.as_str().starts_with('=') => return true,
+            Some(_) => {}
+        }
+    }
+    word.len() > 1
 }
 
 /// Is the word behind this flag its value?
@@ -92,6 +122,9 @@ fn takes_next(command: &Command, word: &str) -> bool {
 
 fn unknown_command(root: &Command, path: &[&str], usage: &Usage, name: &str) -> Failure {
     let program = root.get_name();
+    if let Some((text, code)) = elsewhere::why(program, path, name) {
+        return Failure::Usage { text, code };
+    }
     let full = usage.path();
     let text = if path.is_empty() {
         format!(

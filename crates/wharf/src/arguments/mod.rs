@@ -2,6 +2,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `elsewhere` | Docker's commands that are not about images |
+//! | `globals` | Docker's flags before the command: which daemon, which folder |
 //! | `pflag` | makes clap read flags the way Docker's command line does |
 //! | `mistake` | clap's errors in Docker's words, with Docker's exit codes |
 //! | `help` | help in Docker's layout |
@@ -9,6 +11,8 @@
 //!
 //! clap finds the command and types its values; what a user sees of it is Docker's.
 
+mod elsewhere;
+mod globals;
 mod help;
 mod mistake;
 mod pflag;
@@ -21,12 +25,15 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::command::Command;
 use crate::environment::Program;
-use crate::exit::{Failure, Result, say};
+use crate::exit::{ERROR, Failure, Result};
 use crate::log::Format;
 
 pub(crate) use help::terminal_width;
 pub(crate) use pflag::filter;
 pub(crate) use usage::Usage;
+
+/// What Docker says of `-h`, on standard output with the help.
+const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help";
 
 /// Manages container images, with Docker's words and without a daemon
 #[derive(Debug, Parser)]
@@ -50,6 +57,9 @@ pub(crate) struct Cli {
     /// Print the version and quit
     #[arg(short = 'v', long)]
     pub version: bool,
+    /// Docker's folder, which `--config` names where the program is called `docker`.
+    #[arg(skip)]
+    pub docker_config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -93,20 +103,25 @@ pub(crate) fn read(program: Program, arguments: Vec<OsString>) -> Result<Asked> 
     let (path, leaf) = follow(&matches);
     let usage = Usage::of(&root, &path);
     if leaf.get_flag_of(pflag::HELP_SHORT) {
-        say("Flag shorthand -h has been deprecated, use --help\n");
+        let help = help::render(&root, &path);
+        return Ok(Asked::Help(format!("{DEPRECATED}\n{help}")));
     }
-    if leaf.get_flag_of(pflag::HELP) || leaf.get_flag_of(pflag::HELP_SHORT) {
+    if leaf.get_flag_of(pflag::HELP) {
         return Ok(Asked::Help(help::render(&root, &path)));
     }
     if let [.., "help"] = path[..] {
         return topic(&root, leaf).map(Asked::Help);
     }
-    let cli = Cli::from_arg_matches(&matches)
+    let mut cli = Cli::from_arg_matches(&matches)
         .map_err(|error| mistake::explain(&error, &root, &arguments))?;
+    if program == Program::Docker {
+        cli.docker_config = globals::config_folder(&mut cli.config);
+    }
     let group = usage::find(&root, &path).has_subcommands();
     if group && !cli.version {
         return Ok(Asked::Nothing(help::render(&root, &path)));
     }
+    globals::check(&matches)?;
     Ok(Asked::Run(Box::new(cli), usage))
 }
 
@@ -131,15 +146,19 @@ fn topic(root: &clap::Command, matches: &ArgMatches) -> Result<String> {
     let mut command = root;
     for word in &words {
         let Some(below) = command.find_subcommand(word) else {
-            return Err(Failure::error(format!(
-                "unknown help topic: {}",
-                words.join(" ")
-            )));
+            return Err(no_topic(root, &path, word));
         };
         path.push(below.get_name());
         command = below;
     }
     Ok(help::render(root, &path))
+}
+
+fn no_topic(root: &clap::Command, path: &[&str], word: &str) -> Failure {
+    match elsewhere::why(root.get_name(), path, word) {
+        Some((text, _)) => Failure::Usage { text, code: ERROR },
+        None => Failure::error(format!("unknown help topic: {word}")),
+    }
 }
 
 /// Reads a flag that some commands may not have.

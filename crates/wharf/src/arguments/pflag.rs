@@ -6,6 +6,7 @@
 use clap::builder::TypedValueParser as _;
 use clap::{Arg, ArgAction, Command};
 
+use super::globals;
 use crate::environment::Program;
 
 /// The argument that asks for help.
@@ -16,6 +17,10 @@ pub(super) const HELP_SHORT: &str = "help-short";
 /// Gives `root`, and all commands below it, Docker's way of reading flags, and the name by which
 /// the program was called.
 pub(super) fn adapt(root: Command, program: Program) -> Command {
+    let root = match program {
+        Program::Wharf => root,
+        Program::Docker => globals::add(root),
+    };
     let root = below(root).name(program.name()).bin_name(program.name());
     match program {
         Program::Wharf => root,

@@ -76,12 +76,84 @@ fn commands_that_do_not_exist_are_refused_in_docker_s_words() {
     assert_eq!(
         refused("image nosuch"),
         (
-            "docker: unknown command: docker image nosuch\n\nUsage:  docker image COMMAND\n\n\
+            "docker: unknown command: docker image nosuch\n\nUsage:  docker image\n\n\
              Run 'docker image --help' for more information"
                 .to_owned(),
             1
         )
     );
+}
+
+#[test]
+fn mistakes_before_the_command_are_the_program_s() {
+    for (line, text) in [
+        ("-x images", "unknown shorthand flag: 'x' in -x"),
+        (
+            "--debug=x images -q",
+            r#"invalid argument "x" for "-D, --debug" flag: strconv.ParseBool: parsing "x": invalid syntax"#,
+        ),
+        ("--config", "flag needs an argument: --config"),
+        ("--nosuch image ls", "unknown flag: --nosuch"),
+    ] {
+        let usage = "Usage:  docker [OPTIONS] COMMAND [ARG...]";
+        let more = "Run 'docker --help' for more information";
+        assert_eq!(
+            refused(line),
+            (format!("{text}\n\n{usage}\n\n{more}"), 125),
+            "{line}"
+        );
+    }
+    let (text, code) = refused("image --nosuch ls");
+    assert!(
+        text.contains("\nUsage:  docker image\n") && code == 125,
+        "{text}"
+    );
+}
+
+#[test]
+fn commands_about_something_else_are_refused_in_one_line() {
+    for (line, named, code) in [
+        ("ps -a --format x", "docker ps", 1),
+        ("run -it --rm x sh", "docker run", 125),
+        ("container ls", "docker container", 1),
+        ("build .", "docker build", 1),
+        ("build --help", "docker build", 1),
+        ("image build -t x .", "docker image build", 1),
+        ("compose version", "docker compose", 1),
+        ("-c default volume ls", "docker volume", 1),
+        ("help run", "docker run", 1),
+        ("system events", "docker system events", 1),
+    ] {
+        let (text, status) = refused(line);
+        let begin = format!("docker: '{named}' is not supported: wharf manages images, and ");
+        assert!(
+            text.starts_with(&begin) && !text.contains('\n'),
+            "{line}: {text}"
+        );
+        assert_eq!(status, code, "{line}");
+    }
+}
+
+#[test]
+fn docker_s_flags_before_the_command_are_read() {
+    let line = "--config /c -c default --tls --tlscacert x -H unix:///var/run/docker.sock images";
+    let Ok(Asked::Run(cli, _)) = asked(Program::Docker, line) else {
+        panic!("not run");
+    };
+    assert_eq!((cli.config, cli.docker_config), (None, Some("/c".into())));
+    let Ok(Asked::Run(cli, _)) = asked(Program::Wharf, "--config /c images") else {
+        panic!("not run");
+    };
+    assert_eq!((cli.config, cli.docker_config), (Some("/c".into()), None));
+    for line in ["-c other images", "-H tcp://elsewhere:2375 images"] {
+        assert!(
+            matches!(
+                asked(Program::Docker, line),
+                Err(Failure::Other { code: 1, .. })
+            ),
+            "{line}"
+        );
+    }
 }
 
 #[test]
@@ -178,7 +250,11 @@ fn every_command_explains_itself() {
         "serve registry --help",
     ] {
         match asked(Program::Wharf, line) {
-            Ok(Asked::Help(text)) => assert!(text.starts_with("Usage:  wharf"), "{line}: {text}"),
+            Ok(Asked::Help(text)) => {
+                let help = text.strip_prefix("Flag shorthand -h has been deprecated, use --help\n");
+                let help = help.unwrap_or(&text);
+                assert!(help.starts_with("Usage:  wharf"), "{line}: {text}");
+            }
             _ => panic!("{line}"),
         }
     }
@@ -213,7 +289,8 @@ proptest::proptest! {
         let words = words.into_iter().map(OsString::from).collect();
         if let Err(Failure::Usage { text, code }) = read(Program::Wharf, words) {
             assert!(code == 1 || code == 125);
-            assert!(text.ends_with(" --help' for more information"), "{text}");
+            let elsewhere = text.contains("' is not supported: ");
+            assert!(elsewhere || text.ends_with(" --help' for more information"), "{text}");
         }
     }
 }

@@ -30,6 +30,18 @@ impl Usage {
         }
     }
 
+    /// The same as Docker writes it below an error: a group is its name alone, and the program may have
+    /// anything behind its command.
+    pub(super) fn in_errors(root: &Command, path: &[&str]) -> Self {
+        let usage = Self::of(root, path);
+        let line = match path {
+            [] => format!("{} [ARG...]", usage.line),
+            _ if find(root, path).has_subcommands() => usage.path.clone(),
+            _ => usage.line.clone(),
+        };
+        Self { line, ..usage }
+    }
+
     /// The command's full name.
     pub(crate) fn path(&self) -> &str {
         &self.path
