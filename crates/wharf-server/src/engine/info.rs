@@ -19,16 +19,22 @@ pub(super) async fn get(api: &Api, version: &ApiVersion) -> Result<Response> {
     let images = api
         .rows(move |engine| Box::pin(async move { engine.images(&query).await }))
         .await?;
-    let mut info = machine(&api.host);
-    info["Images"] = images.len().into();
+    let mut info = describe(&api.host, images.len());
     info["NEventsListener"] = api.events.listeners().into();
+    for_version(&mut info, version);
+    Ok(answer(StatusCode::OK, &info))
+}
+
+/// Describes the machine and what is here; `wharf info` prints the same.
+pub fn describe(host: &Host, images: usize) -> Value {
+    let mut info = machine(host);
+    info["Images"] = images.into();
     info["SystemTime"] = Timestamp::now().to_string().into();
-    info["RegistryConfig"] = registries(&api.host);
+    info["RegistryConfig"] = registries(host);
     if let (Value::Object(all), Value::Object(none)) = (&mut info, nothing()) {
         all.extend(none);
     }
-    for_version(&mut info, version);
-    Ok(answer(StatusCode::OK, &info))
+    info
 }
 
 fn machine(host: &Host) -> Value {
@@ -78,6 +84,7 @@ fn nothing() -> Value {
         "ContainersStopped",
         "NFd",
         "NGoroutines",
+        "NEventsListener",
     ];
     let no = [
         "MemoryLimit",
@@ -105,6 +112,7 @@ fn nothing() -> Value {
         "Plugins": { "Volume": [], "Network": [], "Authorization": null, "Log": [] },
         "LoggingDriver": "none",
         "CgroupDriver": "none",
+        "CgroupVersion": "",
         "GenericResources": null,
         "Labels": [],
         "Runtimes": {},

@@ -51,6 +51,7 @@ use query::Query;
 use route::Route;
 use version::ApiVersion;
 
+pub use info::describe;
 pub use system::Host;
 
 /// Bounds the archives that come and go at once, in number; the next one waits. Each holds a thread that a

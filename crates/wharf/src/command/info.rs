@@ -7,14 +7,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use wharf_core::{Platform, human};
 use wharf_engine::{Engine as _, Filters, ListQuery};
-use wharf_server::engine::Host;
+use wharf_server::engine::{Host, describe};
 
-use super::version::VERSION;
+use super::version::{VERSION, by_template};
 use crate::context::Context;
-use crate::exit::{Failure, Result};
+use crate::exit::Result;
 use crate::print::json::{Html, compact};
 use crate::print::print;
-use crate::print::template::{Template, from_json};
+use crate::print::template::from_json;
 use crate::runtime;
 
 /// What loopback is called in Docker's list of insecure registries.
@@ -38,16 +38,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     match arguments.format.as_deref() {
         None | Some("") => print(&text(&info)),
         Some("json") => print(&(compact(&info, Html::Escaped) + "\n")),
-        Some(format) => {
-            let failed =
-                |error: crate::print::template::TemplateFailure| Failure::error(error.to_string());
-            let mut out = String::new();
-            let template = Template::parse(format).map_err(failed)?;
-            template
-                .render_strict(&from_json(&info), &mut out)
-                .map_err(failed)?;
-            print(&(out + "\n"))
-        }
+        Some(format) => by_template(format, &from_json(&info)),
     }
 }
 
@@ -64,31 +55,27 @@ fn collect(context: &Context) -> Result<Value> {
     } else {
         0
     };
-    Ok(json!({
-        "Images": images,
-        "ServerVersion": host.version,
-        "DockerRootDir": host.root,
-        "KernelVersion": host.kernel,
-        "OperatingSystem": host.operating_system,
-        "OSType": std::env::consts::OS,
-        "Architecture": host.machine,
-        "NCPU": host.cpus,
-        "MemTotal": host.memory,
-        "Name": host.name,
-        "RegistryConfig": {
-            "InsecureRegistryCIDRs": host.insecure_registries,
-            "Mirrors": host.mirrors,
-        },
-        "Containers": 0, "ContainersRunning": 0, "ContainersPaused": 0, "ContainersStopped": 0,
-        "ClientInfo": { "Version": VERSION, "Os": std::env::consts::OS },
-    }))
+    let mut info = describe(&host, images);
+    info["ClientInfo"] = json!({
+        "Context": "default", "Debug": false, "Os": std::env::consts::OS, "Plugins": [],
+        "Version": VERSION, "Warnings": null,
+    });
+    info["ServerErrors"] = json!([]);
+    Ok(info)
 }
 
 /// About this program, this machine and the settings.
 pub(super) fn host(context: &Context) -> Result<Host> {
     let (settings, root) = (context.settings()?, context.root()?);
     let registries = &settings.registry.registries;
-    let mirrors = registries.get("docker.io").map(|host| host.mirrors.clone());
+    let mirrors = registries
+        .get("docker.io")
+        .map(|host| host.mirrors.as_slice());
+    // Docker writes them with a slash behind.
+    let mirrors = mirrors
+        .unwrap_or_default()
+        .iter()
+        .map(|url| format!("{}/", url.trim_end_matches('/')));
     let mut insecure: Vec<String> = ALWAYS_INSECURE.map(str::to_owned).into();
     let marked = registries.iter().filter(|(_, host)| host.insecure);
     insecure.extend(marked.map(|(name, _)| name.clone()));
@@ -105,7 +92,7 @@ pub(super) fn host(context: &Context) -> Result<Host> {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         memory: memory(),
         insecure_registries: insecure,
-        mirrors: mirrors.unwrap_or_default(),
+        mirrors: mirrors.collect(),
     })
 }
 
