@@ -77,18 +77,24 @@ fn commands(text: &mut String, command: &Command, top: bool) {
         .max()
         .unwrap_or(0)
         .max(NAME_WIDTH_MIN);
+    let line = |c: &Command| format!("  {:<width$} {}\n", c.get_name(), about(c));
     let list = |choose: &dyn Fn(&Command) -> bool| -> String {
         let chosen = all.iter().filter(|c| choose(c));
-        chosen.fold(String::new(), |mut text, c| {
-            text.push_str(&format!("  {:<width$} {}\n", c.get_name(), about(c)));
-            text
-        })
+        chosen.map(|c| line(c)).collect()
     };
-    let common = |c: &Command| top && command::is_common(c.get_name());
+    let is_common = |c: &Command| top && command::COMMON.contains(&c.get_name());
+    let common = command::COMMON
+        .iter()
+        .filter_map(|name| all.iter().find(|c| c.get_name() == *name && is_common(c)))
+        .map(|c| line(c))
+        .collect();
     let sections = [
-        ("Common Commands:", list(&|c| common(c))),
+        ("Common Commands:", common),
         ("Management Commands:", list(&|c| c.has_subcommands())),
-        ("Commands:", list(&|c| !c.has_subcommands() && !common(c))),
+        (
+            "Commands:",
+            list(&|c| !c.has_subcommands() && !is_common(c)),
+        ),
     ];
     for (title, body) in sections.iter().filter(|(_, body)| !body.is_empty()) {
         write_section(text, title, body);
@@ -152,10 +158,18 @@ fn described(arg: &Arg) -> String {
         .and_then(|value| value.to_str());
     match default {
         None | Some("" | "false") => {}
-        Some(value) if is_boolean(arg) => text.push_str(&format!(" (default {value})")),
+        Some("0") if is_number(arg) => {}
+        Some(value) if is_boolean(arg) || is_number(arg) => {
+            text.push_str(&format!(" (default {value})"))
+        }
         Some(value) => text.push_str(&format!(" (default {value:?})")),
     }
     text
+}
+
+fn is_number(arg: &Arg) -> bool {
+    let names = arg.get_value_names().unwrap_or_default();
+    names.iter().any(|name| name.as_str() == "int")
 }
 
 /// Breaks `text` at spaces, so that lines end before `width` and begin at `indent`.

@@ -279,6 +279,8 @@ fn image(command: ImageCommand, context: &Context) -> Result<()> {
 pub(crate) fn aliases(path: &[&str]) -> Option<&'static [&'static str]> {
     match path {
         ["pull"] | ["image", "pull"] => Some(&["image pull", "pull"]),
+        ["push"] | ["image", "push"] => Some(&["image push", "push"]),
+        ["info"] | ["system", "info"] => Some(&["system info", "info"]),
         ["images"] | ["image", "ls"] => Some(&["image ls", "image list", "images"]),
         ["history"] | ["image", "history"] => Some(&["image history", "history"]),
         ["import"] | ["image", "import"] => Some(&["image import", "import"]),
@@ -290,7 +292,7 @@ pub(crate) fn aliases(path: &[&str]) -> Option<&'static [&'static str]> {
     }
 }
 
-/// Does help list the command among the common ones?
-pub(crate) fn is_common(name: &str) -> bool {
-    matches!(name, "pull" | "images")
-}
+/// The commands that help lists first, in this order: Docker's.
+pub(crate) const COMMON: [&str; 9] = [
+    "pull", "push", "tag", "images", "login", "logout", "search", "version", "info",
+];

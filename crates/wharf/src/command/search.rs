@@ -40,13 +40,19 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "string")]
     format: Option<String>,
     /// How many to ask for, at most 100
-    #[arg(long, value_name = "int", default_value_t = 0)]
+    #[arg(long, value_name = "int", default_value_t = 0, value_parser = int)]
     limit: i64,
     /// Print descriptions in full
     #[arg(long)]
     no_trunc: bool,
     /// What to look for.
     terms: Vec<String>,
+}
+
+/// A whole number in Go's words.
+fn int(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
 }
 
 /// What the filters ask for.

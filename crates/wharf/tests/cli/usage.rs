@@ -75,7 +75,7 @@ fn without_a_command_the_commands_are_listed_on_standard_error() {
     assert_eq!((output.stdout.as_str(), output.code), ("", Some(0)));
     for part in [
         "Usage:  wharf [OPTIONS] COMMAND\n",
-        "\nCommon Commands:\n  images ",
+        "\nCommon Commands:\n  pull ",
         "\nManagement Commands:\n  image ",
         "\nCommands:\n  cat ",
         "\nGlobal Options:\n",
