@@ -30,6 +30,8 @@ pub struct Pulled {
     pub image: Digest,
     /// Is the name new here, or does it point to something else than before?
     pub newer: bool,
+    /// The image's platform, where another one was asked for and the registry has only this one.
+    pub other_platform: Option<Platform>,
 }
 
 /// How to push.

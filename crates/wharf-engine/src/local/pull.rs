@@ -86,7 +86,7 @@ pub(super) async fn pull(
     let newer = naming
         .await
         .map_err(|error| EngineError::new(ErrorKind::Internal, error.to_string()))??;
-    warn_of_other_platform(store, &image.config, options, &watch)?;
+    let other_platform = other_platform(store, &image.config, options)?;
     watch.event(Event::Pulled {
         reference: reference.clone(),
         digest: digest.clone(),
@@ -97,6 +97,7 @@ pub(super) async fn pull(
         digest,
         image: image.config,
         newer,
+        other_platform,
     })
 }
 
@@ -185,24 +186,19 @@ fn set_names(
     Ok(newer)
 }
 
-/// An image that isn't in an index is for one platform only; who asked for another one is told.
-fn warn_of_other_platform(
+/// An image that isn't in an index is for one platform only: which one, if another was asked for.
+fn other_platform(
     store: &Store,
     image: &Digest,
     options: &PullOptions,
-    watch: &Arc<dyn Watch>,
-) -> Result<()> {
+) -> Result<Option<Platform>> {
     let Some(wanted) = &options.platform else {
-        return Ok(());
+        return Ok(None);
     };
     let Some(row) = store.read(|rows| Ok::<_, EngineError>(rows.image(image)?))? else {
-        return Ok(());
+        return Ok(None);
     };
     let has = Platform::new(&row.os, &row.architecture, &row.variant);
-    if !wanted.runs().iter().any(|platform| platform.is(&has)) {
-        watch.event(Event::Notice(format!(
-            "the image is for {has}, and there is no other; {wanted} was asked for"
-        )));
-    }
-    Ok(())
+    let runs = wanted.runs().iter().any(|platform| platform.is(&has));
+    Ok((!runs).then_some(has))
 }

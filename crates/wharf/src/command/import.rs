@@ -10,6 +10,7 @@ use wharf_core::reference::ReferenceError;
 use wharf_core::{Event, Platform, Reference};
 use wharf_engine::{Engine as _, ImportInput, ImportOptions};
 
+use super::tag::{AMBIGUOUS, DIGEST_ALGORITHM};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::print::print;
@@ -93,6 +94,9 @@ fn reference(name: &str) -> Result<Reference> {
         .map_err(|error: ReferenceError| Failure::error(error.to_string()))?;
     if reference.digest().is_some() {
         return Err(Failure::error("cannot import digest reference"));
+    }
+    if reference.familiar_repository() == DIGEST_ALGORITHM {
+        return Err(Failure::error(AMBIGUOUS));
     }
     Ok(reference.or_latest())
 }

@@ -132,7 +132,7 @@ pub(crate) fn run_any(context: &Context, arguments: &AnyArguments) -> Result<()>
     inspect(&format, &arguments.names, |name| match kind {
         Some("image") => find(&engine, name, None),
         None => find(&engine, name, None).map_err(|error| any_kind(error, name)),
-        Some(_) => Err(no_such_object(name)),
+        Some(kind) => Err(Failure::error(format!("Error: No such {kind}: {name}"))),
     })
 }
 

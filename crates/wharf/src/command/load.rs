@@ -69,5 +69,9 @@ fn open(path: Option<&str>) -> Result<File> {
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(cannot)?;
         return Ok(File::from(input));
     };
-    File::open(path).map_err(|error| cannot_open(path, &error))
+    let file = File::open(path).map_err(|error| cannot_open(path, &error))?;
+    if file.metadata().is_ok_and(|about| about.is_dir()) {
+        return Err(Failure::error(format!("read {path}: is a directory")));
+    }
+    Ok(file)
 }

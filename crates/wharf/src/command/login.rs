@@ -53,6 +53,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     } else {
         arguments.password.clone()
     };
+    // Spaces around it are none of it, and one that is empty was not given (Docker 28.5: login).
+    let password = password
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty());
     let mut known = None;
     if arguments.username.is_none() && password.is_none() {
         known = runtime::heavy(async { Ok(registry.kept_login(&server, &Unwatched).await) })?;

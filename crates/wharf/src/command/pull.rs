@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     all_tags: bool,
     /// Taken for Docker's sake: wharf verifies every byte, and has no Notary
     #[arg(
-        long, hide = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "true"
     )]
     disable_content_trust: bool,
@@ -69,13 +69,27 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         .iter()
         .map(|name| parse(name, arguments.all_tags))
         .collect::<Result<Vec<_>>>()?;
+    let style = Style::of(context.environment.output(), arguments.quiet);
+    let platform = match platform(context, arguments) {
+        Ok(platform) => platform,
+        Err(error) => {
+            // Docker's daemon reads the platform, when its client has spoken of the tag already.
+            if let [one] = &wanted[..]
+                && one.tag_missing
+                && style != Style::Quiet
+            {
+                print(&default_tag(&one.reference))?;
+            }
+            return Err(error);
+        }
+    };
     let plan = Plan {
         options: PullOptions {
-            platform: platform(context, arguments)?,
+            platform,
             ..PullOptions::default()
         },
         all_tags: arguments.all_tags,
-        style: Style::of(context.environment.output(), arguments.quiet),
+        style,
         several: wanted.len() > 1,
     };
     let engine = context.engine()?;
@@ -144,8 +158,7 @@ async fn pull_one(engine: &dyn Engine, plan: &Plan, wanted: &Wanted) -> Result<(
     } = wanted;
     let mut held = String::new();
     if *tag_missing && plan.style != Style::Quiet {
-        let tag = reference.tag().unwrap_or_default();
-        held = format!("Using default tag: {tag}\n");
+        held = default_tag(reference);
         if !plan.several {
             print(&std::mem::take(&mut held))?;
         }
@@ -156,13 +169,32 @@ async fn pull_one(engine: &dyn Engine, plan: &Plan, wanted: &Wanted) -> Result<(
     let pulled = pulled?;
     if plan.style != Style::Quiet {
         print(&summary(&pulled.reference, &pulled.digest, pulled.newer))?;
+        print(&warning(reference, plan, pulled.other_platform.as_ref()))?;
     }
     print(&format!("{reference}\n"))
+}
+
+fn default_tag(reference: &Reference) -> String {
+    let tag = reference.tag().unwrap_or_default();
+    format!("Using default tag: {tag}\n")
+}
+
+/// What Docker says below the status of an image for another platform than was asked for.
+fn warning(reference: &Reference, plan: &Plan, has: Option<&Platform>) -> String {
+    let (Some(has), Some(wanted)) = (has, &plan.options.platform) else {
+        return String::new();
+    };
+    let name = reference.familiar();
+    format!(
+        "WARNING: image with reference {name} was found but its platform ({has}) does not match the \
+         specified platform ({wanted})\n"
+    )
 }
 
 /// Pulls every tag of a repository, with one status for all of them.
 async fn pull_tags(engine: &dyn Engine, plan: &Plan, repository: &Reference) -> Result<()> {
     let mut newer = false;
+    let mut other_platform = None;
     for tag in engine.remote_tags(repository, &Whose::Kept).await? {
         let reference = repository.with_tag(&tag).map_err(|error| {
             Failure::error(format!(
@@ -174,12 +206,14 @@ async fn pull_tags(engine: &dyn Engine, plan: &Plan, repository: &Reference) -> 
         shown.finish()?;
         let pulled = pulled?;
         newer |= pulled.newer;
+        other_platform = other_platform.or(pulled.other_platform);
         if plan.style != Style::Quiet {
             print(&digest_line(&pulled.digest))?;
         }
     }
     if plan.style != Style::Quiet {
         print(&status(repository, newer))?;
+        print(&warning(repository, plan, other_platform.as_ref()))?;
     }
     print(&format!("{repository}\n"))
 }

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     compression: Packing,
     /// Taken for Docker's sake: wharf has no Notary
     #[arg(
-        long, hide = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
+        long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true,
         default_missing_value = "true", default_value = "true"
     )]
     disable_content_trust: bool,
@@ -43,6 +43,23 @@ enum Packing {
     Zstd,
 }
 
+/// What Docker says first where one platform is asked for (28.5: push).
+const ONE_PLATFORM: &str = "
+ Info -> Using --platform pushes only the specified platform manifest of a multi-platform image index.
+         Other components, like attestations, will not be included.
+         To push the complete multi-platform image, remove the --platform flag.
+
+";
+
+fn platform(arguments: &Arguments) -> Result<Option<Platform>> {
+    let given = arguments.platform.as_deref();
+    given
+        .filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: PlatformError| Failure::error(format!("invalid platform: {error}")))
+}
+
 /// Runs it.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.names, 1)?;
@@ -58,6 +75,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     if arguments.all_tags && !given.is_name_only() {
         return Err(Failure::error("tag can't be used with --all-tags/-a"));
     }
+    let platform = platform(arguments)?;
+    if platform.is_some() {
+        print(ONE_PLATFORM)?;
+    }
     let reference = if arguments.all_tags {
         given
     } else {
@@ -66,13 +87,8 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         }
         given.or_latest()
     };
-    let platform = arguments
-        .platform
-        .as_deref()
-        .filter(|text| !text.is_empty());
-    let platform = platform.map(str::parse::<Platform>).transpose();
     let options = PushOptions {
-        platform: platform.map_err(|error: PlatformError| Failure::error(error.to_string()))?,
+        platform,
         compression: match arguments.compression {
             Packing::Gzip => Compression::Gzip,
             Packing::Zstd => Compression::Zstd,
@@ -80,6 +96,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         ..PushOptions::default()
     };
     let engine = context.engine()?;
+    if let (Some(platform), Some(_)) = (&options.platform, reference.tag()) {
+        // What is not here for this platform is refused before anything is said of the repository.
+        runtime::light(engine.inspect(&reference.familiar(), Some(platform)))??;
+    }
     runtime::heavy(async {
         let shown = Shown::new(style, String::new());
         let pushed = engine.push(&reference, &options, shown.watch()).await;

@@ -1,7 +1,8 @@
 //! `wharf tag`: gives an image a further name.
 
 use clap::Args;
-use wharf_core::Reference;
+use wharf_core::reference::{self, ReferenceError};
+use wharf_core::{Digest, Reference};
 use wharf_engine::Engine as _;
 
 use crate::context::Context;
@@ -9,7 +10,10 @@ use crate::exit::{Failure, Result};
 use crate::runtime;
 
 /// What a digest's algorithm is called; a repository of that name would be taken for one.
-const DIGEST_ALGORITHM: &str = "sha256";
+pub(super) const DIGEST_ALGORITHM: &str = "sha256";
+/// Why there cannot be one.
+pub(super) const AMBIGUOUS: &str =
+    "refusing to create an ambiguous tag using digest algorithm as name";
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -33,19 +37,34 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let [source, target] = &names[..] else {
         return Ok(());
     };
+    check_source(source)?;
     let target = parse_target(target)?;
     let engine = context.engine()?;
     runtime::light(engine.tag(source, &target))??;
     Ok(())
 }
 
+/// What can be neither a name nor an ID is refused in the words that a new name is refused in.
+fn check_source(text: &str) -> Result<()> {
+    match text.parse::<Reference>() {
+        Err(error) if !is_id(text) => Err(not_a_name(text, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    reference::is_identifier(text) || text.parse::<Digest>().is_ok()
+}
+
+fn not_a_name(text: &str, error: &ReferenceError) -> Failure {
+    Failure::error(format!(
+        "Error parsing reference: {text:?} is not a valid repository/tag: {error}"
+    ))
+}
+
 /// Docker's checks on the new name, in its words and order.
 fn parse_target(text: &str) -> Result<Reference> {
-    let target: Reference = text.parse().map_err(|error| {
-        Failure::error(format!(
-            "Error parsing reference: {text:?} is not a valid repository/tag: {error}"
-        ))
-    })?;
+    let target: Reference = text.parse().map_err(|error| not_a_name(text, &error))?;
     if target.digest().is_some() {
         return Err(Failure::error(
             "refusing to create a tag with a digest reference",
@@ -53,8 +72,7 @@ fn parse_target(text: &str) -> Result<Reference> {
     }
     let target = target.or_latest();
     if target.familiar_repository() == DIGEST_ALGORITHM {
-        let message = "refusing to create an ambiguous tag using digest algorithm as name";
-        return Err(Failure::error(message));
+        return Err(Failure::error(AMBIGUOUS));
     }
     Ok(target)
 }
