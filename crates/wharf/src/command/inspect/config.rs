@@ -10,6 +10,21 @@ use crate::print::template::{Record, nil_map, record, text_list, text_map};
 
 impl Record for RunConfig {
     const TYPE: &'static str = "*v1.DockerOCIImageConfig";
+    const PRINTED: &'static [&'static [&'static str]] = &[
+        &[
+            "User",
+            "ExposedPorts",
+            "Env",
+            "Entrypoint",
+            "Cmd",
+            "Volumes",
+            "WorkingDir",
+            "Labels",
+            "StopSignal",
+            "ArgsEscaped",
+        ],
+        &["Healthcheck", "OnBuild", "Shell"],
+    ];
 
     fn field(&self, name: &str) -> Option<Value> {
         let text = |text: &String| Value::String(text.as_str().into());
@@ -36,8 +51,29 @@ impl Record for RunConfig {
     }
 }
 
+impl Record for Empty {
+    const TYPE: &'static str = "struct {}";
+    const PRINTED: &'static [&'static [&'static str]] = &[&[]];
+
+    fn field(&self, _: &str) -> Option<Value> {
+        None
+    }
+
+    fn json(&self) -> String {
+        "{}".to_owned()
+    }
+}
+
 impl Record for Healthcheck {
     const TYPE: &'static str = "*v1.HealthcheckConfig";
+    const PRINTED: &'static [&'static [&'static str]] = &[&[
+        "Test",
+        "Interval",
+        "Timeout",
+        "StartPeriod",
+        "StartInterval",
+        "Retries",
+    ]];
 
     fn field(&self, name: &str) -> Option<Value> {
         Some(match name {
@@ -92,8 +128,9 @@ fn set(names: &BTreeMap<String, Empty>) -> Value {
     if names.is_empty() {
         return nil_map();
     }
-    let nothing = || Value::Map(std::sync::Arc::default());
-    let entries = names.keys().map(|name| (name.as_str().into(), nothing()));
+    let entries = names
+        .keys()
+        .map(|name| (name.as_str().into(), record(Empty)));
     Value::Map(std::sync::Arc::new(entries.collect()))
 }
 

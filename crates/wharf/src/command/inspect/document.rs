@@ -98,6 +98,7 @@ impl Record for Typed {
 
 impl Record for RootFs {
     const TYPE: &'static str = "image.RootFS";
+    const PRINTED: &'static [&'static [&'static str]] = &[&["Type", "Layers"]];
 
     fn field(&self, name: &str) -> Option<Value> {
         match name {
@@ -114,6 +115,7 @@ impl Record for RootFs {
 
 impl Record for Metadata {
     const TYPE: &'static str = "image.Metadata";
+    const PRINTED: &'static [&'static [&'static str]] = &[&["LastTagTime"]];
 
     fn field(&self, name: &str) -> Option<Value> {
         let time = || {
@@ -160,7 +162,7 @@ mod tests {
 
     const CONFIG: &[u8] =
         br#"{"architecture":"amd64","os":"linux","author":"Ops <ops@example.com>",
-        "created":"2024-11-01T00:00:04.120Z","config":{"Cmd":["--port"],"Labels":{"v":"1"},
+        "created":"2024-11-01T00:00:04.120Z","config":{"Cmd":["--port"],"Labels":{"v":"1"},"ExposedPorts":{"80/tcp":{}},
         "Healthcheck":{"Test":["CMD","x"],"Interval":30000000000}},
         "rootfs":{"type":"layers","diff_ids":null},"history":[{"comment":"last"}]}"#;
 
@@ -202,7 +204,7 @@ mod tests {
              \"Os\":\"linux\",\"Size\":7,\"RootFS\":{{\"Type\":\"layers\"}},\
              \"Metadata\":{{\"LastTagTime\":\"2024-11-02T00:00:00.5Z\"}},\
              \"Config\":{{\"Cmd\":[\"--port\"],\"Entrypoint\":null,\"Env\":null,\
-             \"Healthcheck\":{{\"Interval\":30000000000,\"Test\":[\"CMD\",\"x\"]}},\
+             \"ExposedPorts\":{{\"80/tcp\":{{}}}},\"Healthcheck\":{{\"Interval\":30000000000,\"Test\":[\"CMD\",\"x\"]}},\
              \"Labels\":{{\"v\":\"1\"}},\"OnBuild\":null,\"User\":\"\",\"Volumes\":null,\
              \"WorkingDir\":\"\"}}}}"
         );
@@ -217,7 +219,7 @@ mod tests {
         );
         assert_eq!(
             typed("{{json .Config}}"),
-            r#"{"Cmd":["--port"],"Labels":{"v":"1"},"Healthcheck":{"Test":["CMD","x"],"Interval":30000000000}}"#
+            r#"{"ExposedPorts":{"80/tcp":{}},"Cmd":["--port"],"Labels":{"v":"1"},"Healthcheck":{"Test":["CMD","x"],"Interval":30000000000}}"#
         );
         assert_eq!(
             typed("{{json .Config.Entrypoint}} {{.Config.Labels.nosuch}}"),
@@ -230,6 +232,15 @@ mod tests {
         assert_eq!(
             typed("{{.Author}} {{json .RootFS}}"),
             "Ops <ops@example.com> {\"Type\":\"layers\"}"
+        );
+        assert_eq!(typed("{{.RootFS}}"), "{layers []}");
+        assert_eq!(
+            typed("{{.Config.Healthcheck}} {{.Config.ExposedPorts}}"),
+            "{[CMD x] 30s 0s 0s 0s 0} map[80/tcp:{}]"
+        );
+        assert_eq!(
+            typed("{{.Config}}"),
+            "{{ map[80/tcp:{}] [] [] [--port] map[]  map[v:1]  false} {{[CMD x] 30s 0s 0s 0s 0} [] []}}"
         );
         assert_eq!(
             typed("{{.Metadata.LastTagTime}}"),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gotmpl::{FuncMap, TemplateError, Value};
 
 use super::go_json::to_json;
+use super::go_text;
 use super::record;
 
 /// The access to fields. No template can call it by this name.
@@ -118,10 +119,8 @@ fn field(args: &[Value], missing: Missing) -> Answer {
 
 /// A result, as text.
 fn print(args: &[Value]) -> Answer {
-    match one("print", args)? {
-        Value::Function(fields) => Ok(record::json(fields).map_or(Value::Nil, Value::String)),
-        value => Ok(value.clone()),
-    }
+    let value = one("print", args)?;
+    Ok(go_text::with_structs(value).map_or_else(|| value.clone(), text))
 }
 
 /// Go's `index`. What a map of strings lacks is an empty string.

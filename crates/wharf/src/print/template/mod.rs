@@ -10,9 +10,11 @@
 //! | `rewrite` | turns field accesses into calls |
 //! | `record` | what Go has as a struct |
 //! | `go_json` | a template's values as JSON |
+//! | `go_text` | a template's values as Go prints them |
 
 mod functions;
 mod go_json;
+mod go_text;
 mod record;
 mod rewrite;
 

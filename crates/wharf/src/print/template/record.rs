@@ -14,6 +14,10 @@ pub(crate) trait Record: Send + Sync + 'static {
     /// Its type's name in Docker's error messages.
     const TYPE: &'static str;
 
+    /// The fields in Go's order, for those that are printed as Go prints a struct: one list for itself,
+    /// or one for each struct that is embedded. None: it is printed as its JSON.
+    const PRINTED: &'static [&'static [&'static str]] = &[];
+
     /// One field; `None` if there is no such field.
     fn field(&self, name: &str) -> Option<Value>;
 
@@ -27,6 +31,7 @@ pub(crate) fn record<R: Record>(record: R) -> Value {
         Some(Value::String(name)) => record
             .field(name)
             .ok_or_else(|| TemplateError::Exec(R::TYPE.to_owned())),
+        Some(Value::Nil) => Ok(printed(&record)),
         _ => Ok(Value::String(record.json().into())),
     }))
 }
@@ -38,6 +43,25 @@ pub(super) fn field(record: &ValueFunc, name: &Arc<str>) -> Result<Value, String
         Err(TemplateError::Exec(kind)) => Err(kind),
         Err(other) => Err(other.to_string()),
     }
+}
+
+/// The values that are printed: a list for each struct.
+fn printed<R: Record>(record: &R) -> Value {
+    let field = |name: &&str| record.field(name).unwrap_or(Value::Nil);
+    let part = |names: &&[&str]| Value::List(names.iter().map(field).collect());
+    Value::List(R::PRINTED.iter().map(part).collect())
+}
+
+/// What a record prints as a Go struct; `None` if it is printed as its JSON.
+pub(super) fn parts(record: &ValueFunc) -> Option<Vec<Arc<[Value]>>> {
+    let Ok(Value::List(parts)) = record(&[Value::Nil]) else {
+        return None;
+    };
+    let parts = parts.iter().filter_map(|part| match part {
+        Value::List(values) => Some(Arc::clone(values)),
+        _ => None,
+    });
+    Some(parts.collect()).filter(|parts: &Vec<_>| !parts.is_empty())
 }
 
 /// The whole of a record, as Go's JSON.

@@ -1,0 +1,50 @@
+//! A template's values as Go prints them (`%v`): `[a b]`, `map[k:v]`, and structs as `{a b}`.
+
+use gotmpl::Value;
+
+use super::record;
+
+/// The value as Go prints it, where a struct is in it; `None` where the library knows how.
+pub(super) fn with_structs(value: &Value) -> Option<String> {
+    has_struct(value).then(|| text(value))
+}
+
+fn has_struct(value: &Value) -> bool {
+    match value {
+        Value::Function(_) => true,
+        Value::List(values) => values.iter().any(has_struct),
+        Value::Map(values) => values.values().any(has_struct),
+        _ => false,
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Nil => "<nil>".to_owned(),
+        Value::List(values) => format!("[{}]", joined(values.iter().map(text))),
+        Value::Map(values) => {
+            let entries = values
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", text(value)));
+            format!("map[{}]", joined(entries))
+        }
+        Value::Function(fields) => {
+            let Some(parts) = record::parts(fields) else {
+                return record::json(fields).unwrap_or_default().to_string();
+            };
+            let shown = parts
+                .iter()
+                .map(|part| format!("{{{}}}", joined(part.iter().map(text))));
+            match parts.len() {
+                1 => joined(shown),
+                // Structs that are embedded stand in braces of their own.
+                _ => format!("{{{}}}", joined(shown)),
+            }
+        }
+        other => other.to_string(),
+    }
+}
+
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    texts.collect::<Vec<_>>().join(" ")
+}
