@@ -25,15 +25,15 @@ use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
 
 use crate::command::Command;
 use crate::environment::Program;
-use crate::exit::{ERROR, Failure, Result};
+use crate::exit::{ERROR, Failure, Result, say};
 use crate::log::Format;
 
 pub(crate) use help::terminal_width;
 pub(crate) use pflag::filter;
 pub(crate) use usage::Usage;
 
-/// What Docker says of `-h`, on standard output with the help.
-const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help";
+/// What Docker says of `-h`: with the help, and of the program itself on standard error.
+const DEPRECATED: &str = "Flag shorthand -h has been deprecated, use --help\n";
 
 /// Manages container images, with Docker's words and without a daemon
 #[derive(Debug, Parser)]
@@ -104,7 +104,11 @@ pub(crate) fn read(program: Program, arguments: Vec<OsString>) -> Result<Asked> 
     let usage = Usage::of(&root, &path);
     if leaf.get_flag_of(pflag::HELP_SHORT) {
         let help = help::render(&root, &path);
-        return Ok(Asked::Help(format!("{DEPRECATED}\n{help}")));
+        if path.is_empty() {
+            say(DEPRECATED);
+            return Ok(Asked::Help(help));
+        }
+        return Ok(Asked::Help(format!("{DEPRECATED}{help}")));
     }
     if leaf.get_flag_of(pflag::HELP) {
         return Ok(Asked::Help(help::render(&root, &path)));
