@@ -6,7 +6,7 @@ use gotmpl::Value;
 use wharf_server::engine::wire::{Empty, Healthcheck, RunConfig};
 
 use crate::print::json::{Html, compact};
-use crate::print::template::{Record, nil_map, record, text_list, text_map};
+use crate::print::template::{Record, nil_map, nil_pointer, record, text_list, text_map};
 
 impl Record for RunConfig {
     const TYPE: &'static str = "*v1.DockerOCIImageConfig";
@@ -39,7 +39,7 @@ impl Record for RunConfig {
             "Labels" => text_map(&self.labels),
             "StopSignal" => text(&self.stop_signal),
             "ArgsEscaped" => Value::Bool(self.args_escaped),
-            "Healthcheck" => self.healthcheck.clone().map_or(Value::Nil, record),
+            "Healthcheck" => self.healthcheck.clone().map_or_else(nil_pointer, record),
             "OnBuild" => text_list(&self.on_build),
             "Shell" => text_list(&self.shell),
             _ => return None,

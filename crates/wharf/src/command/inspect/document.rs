@@ -9,7 +9,9 @@ use wharf_core::human;
 use wharf_server::engine::wire::{ImageInspect, Metadata, RootFs, RunConfig};
 
 use crate::print::json::{Html, compact};
-use crate::print::template::{Record, made_list, nil_list, nil_map, record, text_list};
+use crate::print::template::{
+    Record, made_list, nil_list, nil_map, nil_pointer, record, text_list,
+};
 
 /// The answer as the Go struct has it.
 pub(super) struct Typed(pub ImageInspect);
@@ -52,7 +54,7 @@ impl Record for Typed {
             "RepoDigests" => made_list(&image.repo_digests),
             // Images of old builders have them, and wharf none.
             "Parent" | "Container" => text(""),
-            "ContainerConfig" | "Descriptor" => Value::Nil,
+            "ContainerConfig" | "Descriptor" => nil_pointer(),
             "Manifests" => nil_list(),
             "Comment" => text(&image.comment),
             "Created" => text(&image.created),
@@ -234,6 +236,10 @@ mod tests {
             "Ops <ops@example.com> {\"Type\":\"layers\"}"
         );
         assert_eq!(typed("{{.RootFS}}"), "{layers []}");
+        assert_eq!(
+            typed("{{.Descriptor}} {{json .Descriptor}} {{if .Descriptor}}a{{else}}b{{end}}"),
+            "<nil> null b"
+        );
         assert_eq!(
             typed("{{.Config.Healthcheck}} {{.Config.ExposedPorts}}"),
             "{[CMD x] 30s 0s 0s 0s 0} map[80/tcp:{}]"

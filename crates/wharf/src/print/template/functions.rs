@@ -107,6 +107,9 @@ fn field(args: &[Value], missing: Missing) -> Answer {
             },
             Value::Nil if missing == Missing::Nothing => Ok(Value::Nil),
             Value::Nil => Err(format!("nil data; no entry for key {name:?}")),
+            nil if record::is_nil_pointer(nil) => {
+                Err(format!("nil pointer evaluating field {name}"))
+            }
             other => {
                 let kind = other.type_name();
                 Err(format!("can't evaluate field {name} in type {kind}"))

@@ -12,6 +12,7 @@ pub(super) fn with_structs(value: &Value) -> Option<String> {
 fn has_struct(value: &Value) -> bool {
     match value {
         Value::Function(_) => true,
+        pointer if record::is_nil_pointer(pointer) => true,
         Value::List(values) => values.iter().any(has_struct),
         Value::Map(values) => values.values().any(has_struct),
         _ => false,
@@ -21,6 +22,7 @@ fn has_struct(value: &Value) -> bool {
 fn text(value: &Value) -> String {
     match value {
         Value::Nil => "<nil>".to_owned(),
+        pointer if record::is_nil_pointer(pointer) => "<nil>".to_owned(),
         Value::List(values) => format!("[{}]", joined(values.iter().map(text))),
         Value::Map(values) => {
             let entries = values

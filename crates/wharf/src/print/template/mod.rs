@@ -24,7 +24,9 @@ use gotmpl::parse::{DefineNode, ListNode, Node, Parser};
 use gotmpl::{TemplateError, Value};
 
 pub(crate) use go_json::from_json;
-pub(crate) use record::{Record, made_list, nil_list, nil_map, record, text_list, text_map};
+pub(crate) use record::{
+    Record, made_list, nil_list, nil_map, nil_pointer, record, text_list, text_map,
+};
 
 use functions::Missing;
 

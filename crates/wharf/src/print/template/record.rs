@@ -77,6 +77,19 @@ static NIL_LIST: LazyLock<Arc<[Value]>> = LazyLock::new(|| Arc::from(Vec::new())
 /// Go's map that was never made.
 static NIL_MAP: LazyLock<Arc<BTreeMap<Arc<str>, Value>>> = LazyLock::new(Arc::default);
 
+/// Go's pointer to nothing: false, `null` in JSON, printed as `<nil>`, and without fields.
+static NIL_POINTER: LazyLock<Arc<[Value]>> = LazyLock::new(|| Arc::from(Vec::new()));
+
+/// Go's pointer to nothing.
+pub(crate) fn nil_pointer() -> Value {
+    Value::List(Arc::clone(&NIL_POINTER))
+}
+
+/// Is it that?
+pub(super) fn is_nil_pointer(value: &Value) -> bool {
+    matches!(value, Value::List(list) if Arc::ptr_eq(list, &NIL_POINTER))
+}
+
 /// Go's slice that was never made.
 pub(crate) fn nil_list() -> Value {
     Value::List(Arc::clone(&NIL_LIST))
@@ -87,10 +100,10 @@ pub(crate) fn nil_map() -> Value {
     Value::Map(Arc::clone(&NIL_MAP))
 }
 
-/// Is it one of those two?
+/// Is it one of those?
 pub(super) fn is_nil(value: &Value) -> bool {
     match value {
-        Value::List(list) => Arc::ptr_eq(list, &NIL_LIST),
+        Value::List(list) => Arc::ptr_eq(list, &NIL_LIST) || is_nil_pointer(value),
         Value::Map(map) => Arc::ptr_eq(map, &NIL_MAP),
         Value::Nil => true,
         _ => false,
