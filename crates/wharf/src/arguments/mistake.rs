@@ -40,6 +40,16 @@ pub(super) fn explain(error: &clap::Error, root: &Command, arguments: &[OsString
                         &format!("invalid argument {value:?} for {names:?} flag: {reason}"),
                     )
                 }
+                (Some((depth, arg)), None) if !value.is_empty() => {
+                    let names = flag_names(arg);
+                    let all = context(error, ContextKind::ValidValue);
+                    flag(
+                        &Usage::in_errors(root, &path[..depth]),
+                        &format!(
+                            "invalid argument {value:?} for {names:?} flag: must be one of: {all}"
+                        ),
+                    )
+                }
                 _ => flag(&usage, &needs_argument(rest)),
             }
         }

@@ -63,6 +63,7 @@ fn argument(arg: Arg) -> Arg {
     match arg.get_action() {
         ArgAction::SetTrue => boolean(arg).default_value("false"),
         _ if arg.is_positional() => arg,
+        _ if is_boolean(&arg) => arg.value_parser(bool_parser()),
         _ => arg.allow_hyphen_values(true),
     }
 }
@@ -73,9 +74,11 @@ fn boolean(arg: Arg) -> Arg {
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
-        .value_parser(
-            clap::builder::NonEmptyStringValueParser::new().try_map(|text| go_bool(&text)),
-        )
+        .value_parser(bool_parser())
+}
+
+fn bool_parser() -> impl clap::builder::TypedValueParser<Value = bool> {
+    clap::builder::NonEmptyStringValueParser::new().try_map(|text| go_bool(&text))
 }
 
 /// A boolean in Go's words.

@@ -53,6 +53,14 @@ fn flags_that_do_not_exist_are_refused_in_docker_s_words() {
             "images --quiet=maybe",
             r#"invalid argument "maybe" for "-q, --quiet" flag: strconv.ParseBool: parsing "maybe": invalid syntax"#,
         ),
+        (
+            "history --human=x y",
+            r#"invalid argument "x" for "-H, --human" flag: strconv.ParseBool: parsing "x": invalid syntax"#,
+        ),
+        (
+            "push --compression=brotli x",
+            r#"invalid argument "brotli" for "--compression" flag: must be one of: gzip zstd"#,
+        ),
         ("image ls --nosuch", "unknown flag: --nosuch"),
         ("pull --root x y", "unknown flag: --root"),
     ] {

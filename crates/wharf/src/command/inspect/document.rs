@@ -237,6 +237,16 @@ mod tests {
         );
         assert_eq!(typed("{{.RootFS}}"), "{layers []}");
         assert_eq!(
+            typed(
+                r#"{{printf "%v %s %q %3s%%|%d" .Config.ExposedPorts .RepoTags .RepoTags .Os .Size}}"#
+            ),
+            r#"map[80/tcp:{}] [app:1] ["app:1"] linux%|7"#
+        );
+        assert_eq!(
+            typed("{{println .Config.ExposedPorts 1}}"),
+            "map[80/tcp:{}] 1\n"
+        );
+        assert_eq!(
             typed("{{.Descriptor}} {{json .Descriptor}} {{if .Descriptor}}a{{else}}b{{end}}"),
             "<nil> null b"
         );

@@ -60,6 +60,8 @@ pub(super) fn for_rows(missing: Missing) -> FuncMap {
         Ok(text(string("upper", args, 0)?.to_uppercase()))
     });
     add("pad", pad);
+    add("printf", printf);
+    add("println", println);
     add("truncate", |args| {
         Ok(text(truncate(
             string("truncate", args, 0)?,
@@ -124,6 +126,32 @@ fn field(args: &[Value], missing: Missing) -> Answer {
 fn print(args: &[Value]) -> Answer {
     let value = one("print", args)?;
     Ok(go_text::with_structs(value).map_or_else(|| value.clone(), text))
+}
+
+/// The library's `printf`, with lists, maps and structs as Go has them.
+fn printf(args: &[Value]) -> Answer {
+    let [Value::String(format), args @ ..] = args else {
+        return call("printf", args);
+    };
+    let (format, args) = go_text::operands(format, args);
+    let mut all = vec![text(format)];
+    all.extend(args);
+    call("printf", &all)
+}
+
+/// The library's `println`, with structs as Go has them.
+fn println(args: &[Value]) -> Answer {
+    let shown = |value: &Value| go_text::with_structs(value).map_or_else(|| value.clone(), text);
+    call("println", &args.iter().map(shown).collect::<Vec<_>>())
+}
+
+/// Calls a function of the library's own, of which only templates know.
+fn call(name: &str, args: &[Value]) -> Answer {
+    let places = (0..args.len()).map(|at| format!(" (index . {at})"));
+    let source = format!("{{{{{name}{}}}}}", places.collect::<String>());
+    let template = gotmpl::Template::new("").parse(&source)?;
+    let shown = template.execute_to_string(&Value::List(args.to_vec().into()))?;
+    Ok(text(shown))
 }
 
 /// Go's `index`. What a map of strings lacks is an empty string.

@@ -9,6 +9,53 @@ pub(super) fn with_structs(value: &Value) -> Option<String> {
     has_struct(value).then(|| text(value))
 }
 
+/// A format and its operands, where the library's `printf` gets a text for each list, map and struct.
+pub(super) fn operands(format: &str, values: &[Value]) -> (String, Vec<Value>) {
+    let (mut made, mut operands) = (String::new(), values.to_vec());
+    let mut at = 0;
+    let mut rest = format.chars();
+    while let Some(c) = rest.next() {
+        made.push(c);
+        if c != '%' {
+            continue;
+        }
+        // Flags, width and precision, then the verb.
+        for c in rest.by_ref() {
+            if !matches!(c, '+' | '-' | '#' | ' ' | '.' | '0'..='9') {
+                let whole = operands.get(at).filter(|value| is_made_of_others(value));
+                let shown = whole.map(|value| if c == 'q' { quoted(value) } else { text(value) });
+                made.push(if shown.is_some() { 's' } else { c });
+                if let Some(shown) = shown {
+                    operands[at] = Value::String(shown.into());
+                }
+                at += usize::from(c != '%');
+                break;
+            }
+            made.push(c);
+        }
+    }
+    (made, operands)
+}
+
+fn is_made_of_others(value: &Value) -> bool {
+    matches!(value, Value::List(_) | Value::Map(_) | Value::Function(_))
+}
+
+/// `["a" "b"]`: what is in lists and maps, in quotes.
+fn quoted(value: &Value) -> String {
+    match value {
+        Value::List(values) => format!("[{}]", joined(values.iter().map(quoted))),
+        Value::Map(values) => {
+            let entries = values
+                .iter()
+                .map(|(key, value)| format!("{key:?}:{}", quoted(value)));
+            format!("map[{}]", joined(entries))
+        }
+        Value::String(text) => format!("{text:?}"),
+        other => text(other),
+    }
+}
+
 fn has_struct(value: &Value) -> bool {
     match value {
         Value::Function(_) => true,
