@@ -72,12 +72,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let given: Reference = name.parse().map_err(|error: ReferenceError| {
         Failure::with_hint(error.to_string(), format!("{name:?} is not NAME[:TAG]"))
     })?;
-    if arguments.all_tags && !given.is_name_only() {
-        return Err(Failure::error("tag can't be used with --all-tags/-a"));
-    }
     let platform = platform(arguments)?;
     if platform.is_some() {
         print(ONE_PLATFORM)?;
+    }
+    if arguments.all_tags && !given.is_name_only() {
+        return Err(Failure::error("tag can't be used with --all-tags/-a"));
     }
     let reference = if arguments.all_tags {
         given

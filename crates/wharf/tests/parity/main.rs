@@ -60,6 +60,10 @@ scenarios! {
     import_changes: "29_import_changes",
     platform: "30_platform",
     space: "31_space",
+    before_the_command: "32_before_the_command",
+    templates: "33_templates",
+    names_and_ids: "34_names_and_ids",
+    platforms_and_logins: "35_platforms_and_logins",
 }
 
 /// What stands in tests/parity for commands that wharf does not have yet.

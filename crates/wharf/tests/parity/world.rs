@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -60,10 +60,8 @@ impl World {
             *REGISTRY
         );
         fs::write(world.path("config.toml"), mirror).unwrap();
-        let wharf = env!("CARGO_BIN_EXE_wharf");
-        let script = format!("#!/bin/sh\nexec '{wharf}' \"$@\"\n");
-        fs::write(world.path("bin/docker"), script).unwrap();
-        fs::set_permissions(world.path("bin/docker"), fs::Permissions::from_mode(0o755)).unwrap();
+        // By its name as `docker` it reads a few flags otherwise.
+        symlink(env!("CARGO_BIN_EXE_wharf"), world.path("bin/docker")).unwrap();
         world
     }
 
