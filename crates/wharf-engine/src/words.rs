@@ -1,7 +1,7 @@
 //! Docker's words for what happens during a pull, a push or a load: the command line prints them, and the Engine
 //! API sends them. None ends with a line's end.
 
-use wharf_core::{Digest, LayerStatus, Reference};
+use wharf_core::{Digest, LayerStatus, Platform, Reference};
 
 use crate::Loaded;
 
@@ -70,6 +70,15 @@ pub fn status(reference: &Reference, newer: bool) -> String {
         "Image is up to date for"
     };
     format!("Status: {what} {}", reference.familiar())
+}
+
+/// What is said below the status of an image for another platform than was asked for.
+pub fn other_platform(reference: &Reference, has: &Platform, wanted: &Platform) -> String {
+    let name = reference.familiar();
+    format!(
+        "WARNING: image with reference {name} was found but its platform ({has}) does not match the \
+         specified platform ({wanted})"
+    )
 }
 
 /// A load's lines (28.5: `tarexport/load.go`). The IDs of all images are listed if the last one has no name.

@@ -8,7 +8,7 @@ use clap::Args;
 use wharf_core::platform::PlatformError;
 use wharf_core::reference::ReferenceError;
 use wharf_core::{Platform, Reference};
-use wharf_engine::{Engine, PullOptions, Whose};
+use wharf_engine::{Engine, PullOptions, Whose, words};
 
 use crate::context::Context;
 use crate::environment::Program;
@@ -184,11 +184,7 @@ fn warning(reference: &Reference, plan: &Plan, has: Option<&Platform>) -> String
     let (Some(has), Some(wanted)) = (has, &plan.options.platform) else {
         return String::new();
     };
-    let name = reference.familiar();
-    format!(
-        "WARNING: image with reference {name} was found but its platform ({has}) does not match the \
-         specified platform ({wanted})\n"
-    )
+    words::other_platform(reference, has, wanted) + "\n"
 }
 
 /// Pulls every tag of a repository, with one status for all of them.

@@ -62,8 +62,14 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
             pull_one(&api, &reference, &options, &to).await
         };
         api.metrics.pulled(done.is_ok());
-        let newer = done?;
+        let Brought {
+            newer,
+            other_platform,
+        } = done?;
         to.status(None, &words::status(&reference, newer));
+        if let (Some(has), Some(wanted)) = (&other_platform, &options.platform) {
+            to.status(None, &words::other_platform(&reference, has, wanted));
+        }
         let shown = reference.familiar();
         let attributes = labels(&api, &shown).await;
         let repository = reference.familiar_repository();
@@ -73,16 +79,28 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
     .await
 }
 
+/// What a pull has brought, of one tag or of several.
+#[derive(Default)]
+struct Brought {
+    /// Was anything new?
+    newer: bool,
+    /// The image's platform, where another one was asked for.
+    other_platform: Option<Platform>,
+}
+
 async fn pull_one(
     api: &Api,
     reference: &Reference,
     options: &PullOptions,
     lines: &Arc<Lines>,
-) -> Result<bool> {
+) -> Result<Brought> {
     let watch = Arc::clone(lines);
     let pulled = api.engine.pull(reference, options, watch).await?;
     lines.status(None, &words::digest(&pulled.digest));
-    Ok(pulled.newer)
+    Ok(Brought {
+        newer: pulled.newer,
+        other_platform: pulled.other_platform,
+    })
 }
 
 /// Without a tag, all of them are meant (Docker 28.5: pull).
@@ -91,16 +109,18 @@ async fn pull_tags(
     repository: &Reference,
     options: &PullOptions,
     lines: &Arc<Lines>,
-) -> Result<bool> {
-    let mut newer = false;
+) -> Result<Brought> {
+    let mut all = Brought::default();
     for tag in api.engine.remote_tags(repository, &options.whose).await? {
         let reference = repository.with_tag(&tag).map_err(|error| {
             let message = format!("the registry lists a tag that is none, {tag:?}: {error}");
             Failure::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, message)
         })?;
-        newer |= pull_one(api, &reference, options, lines).await?;
+        let one = pull_one(api, &reference, options, lines).await?;
+        all.newer |= one.newer;
+        all.other_platform = all.other_platform.or(one.other_platform);
     }
-    Ok(newer)
+    Ok(all)
 }
 
 async fn import(
