@@ -20,7 +20,7 @@ pub use local::LocalEngine;
 pub use local::files::{FileLayer, ImageFiles, is_file};
 pub use settings::{Settings, Verify};
 pub use types::{
-    Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, ImageDetail, ImageSummary,
+    Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, Identity, ImageDetail, ImageSummary,
     ImageTree, ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded,
     LoadedName, Location, PlatformBranch, PruneOptions, Pruned, PullOptions, Pulled, PushOptions,
     Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions, Standing, Watched,
@@ -111,7 +111,12 @@ pub trait Engine: Send + Sync {
     async fn remote_tags(&self, repository: &Reference, whose: &Whose) -> Result<Vec<String>>;
 
     /// Gives the image that `source` names (a name, an ID, part of an ID, a digest) a further name.
-    async fn tag(&self, source: &str, target: &Reference) -> Result<()>;
+    /// Answers with the image.
+    async fn tag(&self, source: &str, target: &Reference) -> Result<Identity>;
+
+    /// Says which image is meant, and no more: its names are not looked at, so it takes the same with a
+    /// hundred thousand of them as with one.
+    async fn identify(&self, name: &str) -> Result<Identity>;
 
     /// Lists images, the newest first.
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>>;

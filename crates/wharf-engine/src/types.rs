@@ -138,6 +138,15 @@ pub struct RemoteManifest {
     pub config: Option<Bytes>,
 }
 
+/// Which image it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its ID.
+    pub id: Digest,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// Which images to list.
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {

@@ -6,7 +6,7 @@
 use wharf_core::{Digest, Platform, Reference, reference};
 use wharf_store::{ImageRow, Reading};
 
-use crate::{EngineError, ErrorKind, Result};
+use crate::{EngineError, ErrorKind, Identity, Result};
 
 /// An image that was found, and how.
 pub(super) struct Found {
@@ -14,6 +14,16 @@ pub(super) struct Found {
     pub(super) image: ImageRow,
     /// What it was found by.
     pub(super) by: By,
+}
+
+impl Found {
+    /// Which image it is.
+    pub(super) fn identity(self) -> Identity {
+        Identity {
+            id: self.image.id,
+            labels: self.image.labels,
+        }
+    }
 }
 
 /// How an image was found.

@@ -32,10 +32,10 @@ use wharf_registry::{Credential, Hit, Registry, Secret, Server, Whose};
 use wharf_store::Store;
 
 use crate::{
-    Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, ImageDetail, ImageSummary, ImageTree,
-    ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location, PruneOptions,
-    Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions, Removed,
-    Result, SaveOptions, Settings, Watched,
+    Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, Identity, ImageDetail, ImageSummary,
+    ImageTree, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location,
+    PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions,
+    Removed, Result, SaveOptions, Settings, Watched,
 };
 
 /// The engine that works on a folder of this machine.
@@ -178,9 +178,14 @@ impl Engine for LocalEngine {
         Ok(self.registry_of(whose).tags(repository).await?)
     }
 
-    async fn tag(&self, source: &str, target: &Reference) -> Result<()> {
-        self.store.write(|rows| tag::tag(rows, source, target))?;
-        Ok(())
+    async fn tag(&self, source: &str, target: &Reference) -> Result<Identity> {
+        let (identity, _) = self.store.write(|rows| tag::tag(rows, source, target))?;
+        Ok(identity)
+    }
+
+    async fn identify(&self, name: &str) -> Result<Identity> {
+        self.store
+            .read(|rows| Ok(find::find(rows, name)?.identity()))
     }
 
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>> {

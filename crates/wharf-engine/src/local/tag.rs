@@ -4,11 +4,11 @@ use wharf_core::Reference;
 use wharf_store::Writing;
 
 use super::find::{By, find};
-use crate::{EngineError, ErrorKind, Result};
+use crate::{EngineError, ErrorKind, Identity, Result};
 
 /// Points `target` to the image that `source` means, and to all that came with it: the index of a
-/// name, so that the further name can be pushed with every platform that is here.
-pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> Result<()> {
+/// name, so that the further name can be pushed with every platform that is here. Answers with the image.
+pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> Result<Identity> {
     if target.digest().is_some() {
         let message = "refusing to create a tag with a digest reference";
         return Err(EngineError::new(ErrorKind::Invalid, message));
@@ -30,5 +30,5 @@ pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> R
         By::Id => found.image.manifest.digest.clone(),
     };
     rows.set_name(&target, &content, Some(&found.image.id))?;
-    Ok(())
+    Ok(found.identity())
 }

@@ -92,11 +92,13 @@ async fn a_name_is_moved_by_tagging_again() {
         .tag(&registry.name("one:1"), &target)
         .await
         .unwrap();
-    bench
+    let tagged = bench
         .engine
         .tag(two.config.digest.short(), &target)
         .await
         .unwrap();
+    assert_eq!(tagged.id, two.config.digest);
+    assert_eq!(bench.engine.identify("app").await.unwrap(), tagged);
 
     let id = bench
         .engine

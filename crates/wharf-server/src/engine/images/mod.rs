@@ -20,8 +20,6 @@ use super::Api;
 /// The labels of an image, for its events: none if it has gone.
 async fn labels(api: &Api, name: &str) -> BTreeMap<String, String> {
     let name = name.to_owned();
-    let found = api.rows(move |engine| {
-        Box::pin(async move { engine.inspect(&name, None).await.map(|found| found.summary) })
-    });
+    let found = api.rows(move |engine| Box::pin(async move { engine.identify(&name).await }));
     found.await.map(|found| found.labels).unwrap_or_default()
 }

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use wharf_engine::SaveOptions;
 
-use super::labels;
 use crate::engine::answer::{Failure, Result};
 use crate::engine::query::Query;
 use crate::engine::version::ApiVersion;
@@ -41,13 +40,12 @@ pub(in crate::engine) async fn get(
         api.engine.save(&names, &options, writer).await?;
         for name in &names {
             let name = name.clone();
-            let found = api.rows(move |engine| {
-                Box::pin(async move { engine.inspect(&name, None).await.map(|i| i.summary.id) })
-            });
+            let found =
+                api.rows(move |engine| Box::pin(async move { engine.identify(&name).await }));
             // It was there a moment ago; who has removed it meanwhile wants no event of it.
-            if let Ok(id) = found.await {
-                let id = id.as_str();
-                api.events.tell("save", id, labels(&api, id).await, id);
+            if let Ok(image) = found.await {
+                let id = image.id.as_str();
+                api.events.tell("save", id, image.labels, id);
             }
         }
         Ok(())
