@@ -156,7 +156,9 @@ mod tests {
 
     #[tokio::test]
     async fn gives_the_bytes_that_were_asked_for() {
-        let bytes: Vec<u8> = (0..2 * PIECE + 77).map(|n| (n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..2 * PIECE + 77)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         let file = file(&bytes);
         let end = bytes.len();
         for range in [0..end, 5..6, 7..PIECE + 7, PIECE..end, end..end] {
@@ -169,7 +171,9 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_that_are_kept_stay_what_they_are() {
-        let bytes: Vec<u8> = (0..20 * PIECE).map(|n| (n / PIECE) as u8).collect();
+        let bytes: Vec<u8> = (0..20 * PIECE)
+            .map(|n| u8::try_from(n / PIECE).unwrap())
+            .collect();
         let mut reading = Box::pin(pieces(file(&bytes), 0..bytes.len() as u64));
         let mut kept = Vec::new();
         while let Some(piece) = reading.next().await {
