@@ -324,20 +324,20 @@ impl RegistryError {
                 place,
                 given: false,
                 ..
-            } => Some(format!("log in with `docker login {place}`")),
+            } => Some(format!("log in with `wharf login {place}`")),
             Self::Unauthorized { place, .. } => Some(format!(
                 "the user name, the password or the token is wrong or has expired; log in again \
-                 with `docker login {place}`"
+                 with `wharf login {place}`"
             )),
             Self::LoginRefused { answer, .. } => Some(format!("the registry says: {answer}")),
             Self::Denied { place, .. } => Some(format!(
-                "check the name; if it is right, log in with `docker login {place}`"
+                "check the name; if it is right, log in with `wharf login {place}`"
             )),
             Self::PushDenied { place, .. } => Some(format!(
-                "log in with `docker login {place}` as somebody who may push there"
+                "log in with `wharf login {place}` as somebody who may push there"
             )),
             Self::RateLimited { place, .. } => Some(format!(
-                "wait, log in with `docker login {place}` for a higher limit, or set a mirror"
+                "wait, log in with `wharf login {place}` for a higher limit, or set a mirror"
             )),
             Self::Tls {
                 host,
@@ -428,7 +428,8 @@ fn tls_hint(host: &str, trouble: &TlsTrouble, folder: Option<&PathBuf>) -> Optio
             format!("put a certificate and its key into {folder}/client.cert and client.key")
         }
         TlsTrouble::NotTls => format!(
-            "if it is meant to be plain http, set insecure = true for [registry.\"{host}\"]"
+            "if it is meant to be plain http, put insecure = true below [registry.\"{host}\"] in \
+             wharf's config.toml"
         ),
         TlsTrouble::Revoked | TlsTrouble::Other(_) => return None,
     })

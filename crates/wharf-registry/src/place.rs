@@ -32,7 +32,7 @@ const BROKEN_FOR: Duration = Duration::from_secs(5 * 60);
 /// One place that may hold a repository.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// Its name in messages, and in `docker login`.
+    /// Its name in messages, and in `wharf login`.
     pub(crate) name: String,
     /// Its host, and port if one was given: the key of its certificates and credentials.
     pub(crate) host: String,

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use wharf_core::Reference;
-use wharf_engine::{LocalEngine, Settings};
+use wharf_engine::{ErrorKind, LocalEngine, Settings};
 
 use crate::arguments::Usage;
 use crate::environment::Environment;
 use crate::exit::{Failure, Result};
 use crate::settings;
+
+/// What to do where the store's folder cannot be made or opened.
+const OTHER_ROOT: &str = "run as a user who may write there, or name another folder with --root or \
+                          WHARF_ROOT";
 
 /// What a command is handed.
 pub(crate) struct Context {
@@ -42,7 +46,15 @@ impl Context {
     /// Opens the engine.
     pub(crate) fn engine(&self) -> Result<LocalEngine> {
         let settings = self.settings()?;
-        Ok(LocalEngine::open(&self.root()?, settings)?)
+        self.open(settings)
+    }
+
+    fn open(&self, settings: Settings) -> Result<LocalEngine> {
+        let opened = LocalEngine::open(&self.root()?, settings);
+        Ok(opened.map_err(|error| match (error.kind, &error.hint) {
+            (ErrorKind::Internal, None) => error.hint(OTHER_ROOT),
+            _ => error,
+        })?)
     }
 
     /// The same, where the registries of `names` may do without TLS or a good certificate.
@@ -55,6 +67,6 @@ impl Context {
                 .or_default()
                 .insecure = true;
         }
-        Ok(LocalEngine::open(&self.root()?, settings)?)
+        self.open(settings)
     }
 }

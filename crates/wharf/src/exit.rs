@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use wharf_engine::EngineError;
 
+use crate::environment::Program;
+
 /// An ordinary error.
 pub(crate) const ERROR: u8 = 1;
 /// A flag is wrong.
@@ -138,12 +140,21 @@ pub(crate) const fn interrupted(number: u8) -> Failure {
 }
 
 /// Ends the program: says what went wrong, and answers with its code.
-pub(crate) fn finish(result: Result<()>, colour: bool) -> ExitCode {
+pub(crate) fn finish(result: Result<()>, program: Program, colour: bool) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    say(&failure.text(colour && io::stderr().is_terminal()));
+    let text = failure.text(colour && io::stderr().is_terminal());
+    say(&in_the_words_of(program, text));
     ExitCode::from(failure.code())
+}
+
+/// Advice names the program as it was called: by the other name it may not be there.
+fn in_the_words_of(program: Program, text: String) -> String {
+    match program {
+        Program::Wharf => text,
+        Program::Docker => text.replace("`wharf ", "`docker "),
+    }
 }
 
 /// Says something on standard error that is not an error.
@@ -239,6 +250,16 @@ mod tests {
     fn lets_no_control_character_through() {
         let failure = Failure::error("the registry says \x1b]0;gotcha\x07");
         assert!(!failure.text(false).contains('\x1b'));
+    }
+
+    #[test]
+    fn advice_names_the_program_as_it_was_called() {
+        let text = || "hint: log in with `wharf login x`\n".to_owned();
+        assert_eq!(in_the_words_of(Program::Wharf, text()), text());
+        assert_eq!(
+            in_the_words_of(Program::Docker, text()),
+            "hint: log in with `docker login x`\n"
+        );
     }
 
     #[test]

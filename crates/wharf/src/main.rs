@@ -39,7 +39,8 @@ fn main() -> ExitCode {
     exit::install_panic_hook();
     let (environment, arguments) = Environment::read();
     let colour = environment.colour();
-    exit::finish(run(environment, arguments), colour)
+    let program = environment.program;
+    exit::finish(run(environment, arguments), program, colour)
 }
 
 fn run(mut environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {

@@ -199,6 +199,22 @@ impl From<ArchiveError> for EngineError {
             ArchiveError::Io(_) => ErrorKind::Internal,
             _ => ErrorKind::Invalid,
         };
-        Self::new(kind, error.to_string())
+        let hint = match &error {
+            ArchiveError::Truncated | ArchiveError::Header(_) => Some(NO_ARCHIVE),
+            ArchiveError::Missing(_) => Some(NO_IMAGES),
+            _ => None,
+        };
+        let all = Self::new(kind, error.to_string());
+        match hint {
+            Some(hint) => all.hint(hint),
+            None => all,
+        }
     }
 }
+
+/// What to do about something that is no archive at all.
+const NO_ARCHIVE: &str = "it is no archive of images, or not the whole of one: see that the file has \
+                          come completely";
+/// What to do about an archive in which no images are.
+const NO_IMAGES: &str = "it is no archive of images, as `wharf save` writes them, or a part is missing; \
+                         `wharf import` makes an image of an archive of files";

@@ -114,7 +114,7 @@ async fn tells_a_wrong_password_from_none() {
     );
     assert_eq!(
         error.hint().unwrap(),
-        format!("log in with `docker login {}`", registry.host())
+        format!("log in with `wharf login {}`", registry.host())
     );
     let asked = registry
         .requests()

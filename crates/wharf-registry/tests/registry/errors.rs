@@ -62,7 +62,7 @@ async fn a_limit_is_told_with_its_reset() {
     };
     assert_eq!(*reset, Some(Duration::from_secs(5 * 3600)));
     assert!(error.to_string().ends_with("it resets in 5 h"), "{error}");
-    assert!(error.hint().unwrap().contains("docker login"));
+    assert!(error.hint().unwrap().contains("wharf login"));
     // Nobody waits five hours: it's asked once.
     assert_eq!(
         registry

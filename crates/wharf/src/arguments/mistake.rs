@@ -23,13 +23,14 @@ pub(super) fn explain(error: &clap::Error, root: &Command, arguments: &[OsString
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let name = context(error, ContextKind::InvalidSubcommand);
-            unknown_command(root, &path, &usage, &name)
+            let like = context(error, ContextKind::SuggestedSubcommand);
+            unknown_command(root, &path, &usage, &name, &like)
         }
         ErrorKind::UnknownArgument if subject.starts_with('-') => {
             flag(&usage, &unknown_flag(&subject, rest))
         }
         // A word that is neither a flag's nor a command's, where only a command may stand.
-        ErrorKind::UnknownArgument => unknown_command(root, &path, &usage, &subject),
+        ErrorKind::UnknownArgument => unknown_command(root, &path, &usage, &subject, ""),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = context(error, ContextKind::InvalidValue);
             match (whose(root, &path, &subject), error.source()) {
@@ -130,20 +131,31 @@ fn takes_next(command: &Command, word: &str) -> bool {
         })
 }
 
-fn unknown_command(root: &Command, path: &[&str], usage: &Usage, name: &str) -> Failure {
+/// `like` is what may have been meant.
+fn unknown_command(
+    root: &Command,
+    path: &[&str],
+    usage: &Usage,
+    name: &str,
+    like: &str,
+) -> Failure {
     let program = root.get_name();
     if let Some((text, code)) = elsewhere::why(program, path, name) {
         return Failure::Usage { text, code };
     }
     let full = usage.path();
+    let meant = match like.rsplit(' ').next() {
+        None | Some("") => String::new(),
+        Some(one) => format!("\n\nDid you mean '{full} {one}'?"),
+    };
     let text = if path.is_empty() {
         format!(
-            "{program}: unknown command: {full} {name}\n\nRun '{full} --help' for more information"
+            "{program}: unknown command: {full} {name}{meant}\n\nRun '{full} --help' for more information"
         )
     } else {
         let line = usage.line();
         format!(
-            "{program}: unknown command: {full} {name}\n\nUsage:  {line}\n\nRun '{full} --help' for \
+            "{program}: unknown command: {full} {name}{meant}\n\nUsage:  {line}\n\nRun '{full} --help' for \
              more information"
         )
     };

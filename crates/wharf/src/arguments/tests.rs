@@ -93,6 +93,15 @@ fn commands_that_do_not_exist_are_refused_in_docker_s_words() {
 }
 
 #[test]
+fn a_command_that_is_nearly_one_is_named() {
+    for (line, meant) in [("imgaes", "images"), ("image pul x", "image pull")] {
+        let (text, _) = refused(line);
+        let meant = format!("\n\nDid you mean 'docker {meant}'?\n\n");
+        assert!(text.contains(&meant), "{text}");
+    }
+}
+
+#[test]
 fn mistakes_before_the_command_are_the_program_s() {
     for (line, text) in [
         ("-x images", "unknown shorthand flag: 'x' in -x"),

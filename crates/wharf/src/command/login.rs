@@ -105,7 +105,7 @@ fn check(arguments: &Arguments) -> Result<()> {
 fn again(registry: &Registry, server: &Server, login: &Login) -> Result<bool> {
     say(&format!(
         "Authenticating with existing credentials... [Username: {}]\n\n\
-         Info -> To login with a different account, run 'docker logout' followed by 'docker login'\n\n",
+         \x20Info -> To login with a different account, run 'docker logout' followed by 'docker login'\n\n",
         login.user
     ));
     let tried = runtime::heavy(async { Ok(registry.login(server, login).await) })?;

@@ -97,12 +97,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 }
 
 fn parse(name: &str, all_tags: bool) -> Result<Wanted> {
-    let reference: Reference = name.parse().map_err(|error: ReferenceError| {
-        Failure::with_hint(
-            error.to_string(),
-            format!("{name:?} is not NAME[:TAG|@DIGEST]"),
-        )
-    })?;
+    let reference: Reference = name
+        .parse()
+        .map_err(|error: ReferenceError| Failure::with_hint(error.to_string(), advice(name)))?;
     let tag_missing = reference.is_name_only();
     if all_tags && !tag_missing {
         return Err(Failure::error("tag can't be used with --all-tags/-a"));
@@ -116,6 +113,17 @@ fn parse(name: &str, all_tags: bool) -> Result<Wanted> {
         reference,
         tag_missing: tag_missing && !all_tags,
     })
+}
+
+/// What to write instead of something that is no name.
+fn advice(name: &str) -> String {
+    if let Some((scheme, rest)) = name.split_once("://") {
+        return format!("leave {scheme}:// out: {rest}");
+    }
+    if name.starts_with(['/', '.', '~']) {
+        return format!("an image in a file is loaded by `wharf load -i {name}`");
+    }
+    format!("{name:?} is not NAME[:TAG|@DIGEST]")
 }
 
 fn platform(context: &Context, arguments: &Arguments) -> Result<Option<Platform>> {

@@ -92,7 +92,7 @@ fn an_index_goes_whole_where_its_other_images_are_and_else_in_part_with_a_note()
     assert!(
         absent
             .stderr
-            .contains("does not provide the specified platform (linux/arm64)"),
+            .contains("does not match the specified platform (linux/arm64)"),
         "{}",
         absent.stderr
     );

@@ -116,7 +116,7 @@ fn mistakes_are_explained_on_standard_error() {
             1,
             "Error: tag can't be used with --all-tags/-a\n",
         ),
-        (&["pull", "--platform", "a/b/c/d", "x"], 1, "Error: "),
+        (&["pull", "--platform", "a/b/c/d", "x:1"], 1, "Error: "),
         (
             &["-l", "loud", "images"],
             1,
