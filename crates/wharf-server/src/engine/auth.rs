@@ -7,7 +7,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use wharf_core::Reference;
 use wharf_engine::{Credential, ErrorKind, Given, Secret, Server, Whose};
 
@@ -17,7 +17,7 @@ use super::{Api, body};
 /// The header.
 const HEADER: &str = "x-registry-auth";
 
-/// Clients write it in the alphabet for addresses, with padding or without.
+/// Clients write it in the alphabet for addresses, with padding or without; some (bollard 0.21) in the common one.
 const ALPHABET: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -27,16 +27,24 @@ const ALPHABET: GeneralPurpose = GeneralPurpose::new(
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "lowercase")]
 struct AuthConfig {
+    #[serde(deserialize_with = "or_empty")]
     username: String,
+    #[serde(deserialize_with = "or_empty")]
     password: String,
     /// The two above in one: `USER:PASSWORD`, in base64.
+    #[serde(deserialize_with = "or_empty")]
     auth: String,
-    #[serde(rename = "serveraddress")]
+    #[serde(rename = "serveraddress", deserialize_with = "or_empty")]
     server_address: String,
-    #[serde(rename = "identitytoken")]
+    #[serde(rename = "identitytoken", deserialize_with = "or_empty")]
     identity_token: String,
-    #[serde(rename = "registrytoken")]
+    #[serde(rename = "registrytoken", deserialize_with = "or_empty")]
     registry_token: String,
+}
+
+/// Reads what is not given from `null` too, as Go does: clients with optional fields write that.
+fn or_empty<'de, D: Deserializer<'de>>(wire: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(wire)?.unwrap_or_default())
 }
 
 impl AuthConfig {
@@ -74,7 +82,9 @@ pub(super) fn whose(headers: &HeaderMap, reference: &Reference) -> Whose {
 /// The same for a registry.
 pub(super) fn whose_at(headers: &HeaderMap, registry: &str) -> Whose {
     let read = || {
-        let bytes = ALPHABET.decode(headers.get(HEADER)?.as_bytes()).ok()?;
+        let text = headers.get(HEADER)?.to_str().ok()?;
+        let text = text.replace('+', "-").replace('/', "_");
+        let bytes = ALPHABET.decode(text).ok()?;
         let config: AuthConfig = serde_json::from_slice(&bytes).ok()?;
         Some(Given {
             registry: registry.to_owned(),
@@ -163,10 +173,24 @@ mod tests {
             assert_eq!(sent(config, padded), password());
         }
         assert_eq!(sent(r#"{"auth":"b3BzOnNlY3JldA=="}"#, true), password());
+        let nulls = r#"{"username":"ops","password":"secret","auth":null,"identitytoken":null}"#;
+        assert_eq!(sent(nulls, true), password());
         let Whose::Given(Some(given)) = sent(r#"{"identitytoken":"t"}"#, true) else {
             panic!("no credential");
         };
         assert_eq!(given.credential, Credential::Identity(Secret::new("t")));
+    }
+
+    #[test]
+    fn reads_both_alphabets() {
+        let config = r#"{"username":"ops","password":"secret","email":"???>>>"}"#;
+        let text = base64::engine::general_purpose::STANDARD.encode(config);
+        assert!(text.contains('/') && text.contains('+'), "{text}");
+        let headers = HeaderMap::from_iter([(HEADER.parse().unwrap(), text.parse().unwrap())]);
+        assert_eq!(
+            whose(&headers, &"registry.corp/app".parse().unwrap()),
+            password()
+        );
     }
 
     #[test]
