@@ -56,6 +56,9 @@ struct WireError {
     message: Option<String>,
 }
 
+/// What a 401 without a body says, as the answer to a HEAD is (Docker 28.5: push).
+const UNAUTHORIZED: &str = "unauthorized: authentication required";
+
 /// What an error's body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -71,8 +74,12 @@ pub(crate) async fn said(incoming: &mut Incoming) -> Said {
     let body = incoming.body(ERROR_BODY_MAX).await.unwrap_or_default();
     let mut said = parse(&body);
     if said.text.is_empty() {
-        let reason = status.canonical_reason().unwrap_or("unknown status");
-        said.text = format!("{} {reason}", status.as_u16());
+        said.text = if status == StatusCode::UNAUTHORIZED {
+            UNAUTHORIZED.to_owned()
+        } else {
+            let reason = status.canonical_reason().unwrap_or("unknown status");
+            format!("{} {reason}", status.as_u16())
+        };
     }
     said
 }

@@ -312,6 +312,23 @@ async fn a_token_for_too_little_is_a_no() {
 }
 
 #[tokio::test]
+async fn a_401_without_words_has_docker_s_own() {
+    let server = Canned::start(|_| {
+        let wants = "WWW-Authenticate: Basic realm=\"r\"";
+        answer("401 Unauthorized", &[wants], b"")
+    });
+    let home = TempDir::new().unwrap();
+    let client = logged_in(&home, &server.address.to_string(), "ops:wrong");
+    let error = client.tags(&server.reference("app")).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with(": unauthorized: authentication required"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn asks_for_what_the_registry_says_a_token_must_have() {
     let server = Canned::start(|asked| {
         let host = asked.header("host").unwrap();
