@@ -12,6 +12,9 @@ use wharf_engine::{EngineError, ErrorKind};
 /// compare answers byte by byte see the difference.
 const UNCHUNKED_MAX: usize = 2048;
 
+/// How the message about a registry that wants credentials, and got none, ends.
+const NO_CREDENTIALS: &str = "no basic auth credentials";
+
 /// What every answer in JSON says of itself.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -65,6 +68,10 @@ impl From<EngineError> for Failure {
             ErrorKind::Invalid => StatusCode::BAD_REQUEST,
             ErrorKind::NotFound => StatusCode::NOT_FOUND,
             ErrorKind::Conflict => StatusCode::CONFLICT,
+            // Docker has no status of its own for credentials that nobody gave (28.5: pull, push).
+            ErrorKind::Unauthorized if error.message.ends_with(NO_CREDENTIALS) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -114,4 +121,18 @@ fn written(status: StatusCode, mut text: String) -> Response {
         Body::from(text)
     };
     (status, [(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_that_nobody_gave_are_no_401() {
+        let status =
+            |words: &str| Failure::from(EngineError::new(ErrorKind::Unauthorized, words)).status;
+        let asked = "Head \"http://registry.corp/v2/app/manifests/1\": no basic auth credentials";
+        assert_eq!(status(asked), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(status("unauthorized: no"), StatusCode::UNAUTHORIZED);
+    }
 }
