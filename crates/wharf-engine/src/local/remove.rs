@@ -92,7 +92,7 @@ fn remove_all(
                 .hint("-f removes the image with all its names; or remove the names one by one"));
             }
             for reference in all {
-                drop_reference(rows, &reference, &id, removed)?;
+                drop_reference(rows, &reference, &id, false, removed)?;
             }
         }
     }
@@ -108,11 +108,11 @@ fn untag(
     removed: &mut Vec<Removed>,
 ) -> Result<Option<Digest>> {
     if name.digest().is_some() {
-        drop_reference(rows, &name.without_tag(), id, removed)?;
+        drop_reference(rows, &name.without_tag(), id, false, removed)?;
         return Ok(None);
     }
     let target = rows.name(name)?.map(|row| row.target);
-    drop_reference(rows, name, id, removed)?;
+    drop_reference(rows, name, id, false, removed)?;
     drop_orphaned_digests(rows, name, id, removed)?;
     Ok(target)
 }
@@ -133,7 +133,7 @@ fn drop_orphaned_digests(
         return Ok(());
     }
     for digest in left.iter().filter(|other| here(other)) {
-        drop_reference(rows, digest, id, removed)?;
+        drop_reference(rows, digest, id, true, removed)?;
     }
     Ok(())
 }
@@ -155,7 +155,7 @@ fn drop_siblings(
         }
         for reference in references(rows, &sibling)? {
             if reference.digest() == Some(target) {
-                drop_reference(rows, &reference, &sibling, removed)?;
+                drop_reference(rows, &reference, &sibling, true, removed)?;
             }
         }
         if references(rows, &sibling)?.is_empty() {
@@ -169,6 +169,7 @@ fn drop_reference(
     rows: &mut Writing<'_>,
     reference: &Reference,
     id: &Digest,
+    along: bool,
     removed: &mut Vec<Removed>,
 ) -> Result<()> {
     if reference.digest().is_some() {
@@ -184,6 +185,7 @@ fn drop_reference(
         removed.push(Removed::Untagged {
             name: familiar,
             image: id.clone(),
+            along,
         });
     }
     Ok(())

@@ -145,6 +145,29 @@ async fn refuses_the_targets_that_docker_refuses() {
 }
 
 #[tokio::test]
+async fn tells_a_digest_that_goes_along_with_the_last_tag() {
+    let image = samples::small();
+    for (by_id, expected) in [(false, true), (true, false)] {
+        let (bench, registry) = bench_with(&[("app:1", &image)]).await;
+        let text = if by_id {
+            image.config.digest.to_string()
+        } else {
+            registry.name("app:1")
+        };
+        let removed = bench.engine.remove(&text, &RemoveOptions::default()).await;
+        let along: Vec<bool> = removed
+            .unwrap()
+            .iter()
+            .filter_map(|one| match one {
+                Removed::Untagged { along, .. } => Some(*along),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(along, [false, expected]);
+    }
+}
+
+#[tokio::test]
 async fn a_further_name_keeps_every_platform() {
     let registry = TestRegistry::start();
     registry.push(

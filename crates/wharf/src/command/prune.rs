@@ -170,6 +170,7 @@ mod tests {
                 Removed::Untagged {
                     name: "app:1".into(),
                     image: Digest::of(b""),
+                    along: false,
                 },
                 Removed::Deleted(Digest::of(b"")),
             ],

@@ -60,22 +60,18 @@ pub(in crate::engine) async fn delete(
     Ok(json(StatusCode::OK, &gone))
 }
 
-/// Tells of what went: of each name with a tag, of a digest that went alone, and of images (Docker 28.5:
-/// ImageDelete).
+/// Tells of what went: of names, and of images. A digest that goes with its repository's last tag is not told of
+/// (Docker 28.5: ImageDelete).
 pub(super) async fn tell(api: &Api, removed: &[Removed]) {
-    let mut told = None;
     for one in removed {
         let (action, id) = match one {
-            Removed::Untagged { name, image } => {
-                // A digest that goes with its repository's last tag is not told of.
-                if name.contains('@') && told == Some(image) {
-                    continue;
-                }
-                told = Some(image);
-                ("untag", image)
-            }
+            Removed::Untagged {
+                image,
+                along: false,
+                ..
+            } => ("untag", image),
             Removed::Deleted(id) => ("delete", id),
-            Removed::DeletedLayers(_) => continue,
+            Removed::Untagged { along: true, .. } | Removed::DeletedLayers(_) => continue,
         };
         let id = id.as_str();
         api.events.tell(action, id, labels(api, id).await, id);
