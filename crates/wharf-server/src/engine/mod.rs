@@ -107,6 +107,7 @@ impl Api {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let began = Instant::now();
+    let request = request.map(body::taken_to_its_end);
     let method = request.method().clone();
     api.metrics.begin();
     let path = query::decoded(request.uri().path());
