@@ -27,7 +27,7 @@ use super::answer::{Failure, JSON, Result};
 use super::metrics::Metrics;
 
 /// How wide a bar is (Docker 28.5: `jsonmessage`).
-const BAR: u64 = 50;
+const BAR: usize = 50;
 
 /// What Docker ends a line with.
 const LINE_END: &str = "\r\n";
@@ -372,9 +372,9 @@ fn bar(done: u64, total: u64) -> String {
     if total == 0 {
         return format!("{current:>8}");
     }
-    let filled = (u128::from(done) * u128::from(BAR) / u128::from(total)).min(u128::from(BAR));
-    let filled = usize::try_from(filled).unwrap_or_default();
-    let empty = BAR as usize - filled;
+    let filled = u128::from(done) * BAR as u128 / u128::from(total);
+    let filled = usize::try_from(filled).unwrap_or(BAR).min(BAR);
+    let empty = BAR - filled;
     let numbers = if done > total {
         format!("{current:>8}")
     } else {
