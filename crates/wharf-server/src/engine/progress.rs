@@ -442,7 +442,7 @@ mod tests {
             bar(1_200_000, 2_400_000),
             format!("[{}>{}]    1.2MB/2.4MB", "=".repeat(25), " ".repeat(25))
         );
-        assert_eq!(bar(5, 5), format!("[{}>]        5B/5B", "=".repeat(50)));
+        assert_eq!(bar(5, 5), format!("[{}>]       5B/5B", "=".repeat(50)));
         assert_eq!(bar(0, 0), "      0B");
         assert!(bar(u64::MAX, 1).ends_with("18.45EB"));
     }
