@@ -31,6 +31,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, Watch};
 pub use wharf_registry::{Credential, Given, Hit, Secret, Server, Whose};
+pub use wharf_store::Version;
 
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, EngineError>;
@@ -117,6 +118,9 @@ pub trait Engine: Send + Sync {
     /// Says which image is meant, and no more: its names are not looked at, so it takes the same with a
     /// hundred thousand of them as with one.
     async fn identify(&self, name: &str) -> Result<Identity>;
+
+    /// Says whether anything has changed: two versions are equal only if it has not.
+    async fn version(&self) -> Result<Version>;
 
     /// Lists images, the newest first.
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>>;

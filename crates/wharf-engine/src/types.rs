@@ -148,7 +148,7 @@ pub struct Identity {
 }
 
 /// Which images to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
     /// Intermediate images too. wharf makes none; Docker has the flag.
     pub all: bool,

@@ -39,7 +39,7 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{Reading, Writing};
+pub use catalog::{Reading, Version, Writing};
 pub use check::{CheckProgress, CheckReport, check};
 pub use collect::Collected;
 pub use error::{StoreError, StoreErrorKind};

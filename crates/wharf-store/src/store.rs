@@ -24,7 +24,7 @@ use crate::rows::Freed;
 use crate::sink::{DiskSink, SinkOptions};
 use crate::source::{BlobFile, DiskSource};
 use crate::uploads::Uploads;
-use crate::{Lease, Reading, Result, StoreError, Writing, fail};
+use crate::{Lease, Reading, Result, StoreError, Version, Writing, fail};
 
 /// The beginning of a file name that is there for a moment only.
 pub(crate) const SPOOL: &str = "spool-";
@@ -116,6 +116,12 @@ impl Store {
         read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.inner.catalog.read(read)
+    }
+
+    /// Says what the rows are now, without reading them: two versions are equal only if nothing was
+    /// committed in between, here or in another process.
+    pub fn version(&self) -> Result<Version> {
+        self.inner.catalog.version()
     }
 
     /// Changes rows, all or nothing; durable on return. Blobs that nothing refers to any more are

@@ -35,7 +35,7 @@ use crate::{
     Copied, CopyOptions, DiskUsage, Engine, HistoryEntry, Identity, ImageDetail, ImageSummary,
     ImageTree, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded, Location,
     PruneOptions, Pruned, PullOptions, Pulled, PushOptions, Pushed, RemoteManifest, RemoveOptions,
-    Removed, Result, SaveOptions, Settings, Watched,
+    Removed, Result, SaveOptions, Settings, Version, Watched,
 };
 
 /// The engine that works on a folder of this machine.
@@ -186,6 +186,10 @@ impl Engine for LocalEngine {
     async fn identify(&self, name: &str) -> Result<Identity> {
         self.store
             .read(|rows| Ok(find::find(rows, name)?.identity()))
+    }
+
+    async fn version(&self) -> Result<Version> {
+        Ok(self.store.version()?)
     }
 
     async fn images(&self, query: &ListQuery) -> Result<Vec<ImageSummary>> {

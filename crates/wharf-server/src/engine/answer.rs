@@ -114,8 +114,13 @@ pub(super) fn json_escaped(status: StatusCode, value: &impl Serialize) -> Respon
 
 fn written(status: StatusCode, mut text: String) -> Response {
     text.push('\n');
+    sent(status, text.into())
+}
+
+/// An answer in JSON that is written already, its last newline included.
+pub(super) fn sent(status: StatusCode, text: Bytes) -> Response {
     let body = if text.len() > UNCHUNKED_MAX {
-        let whole = Ok::<_, std::convert::Infallible>(Bytes::from(text));
+        let whole = Ok::<_, std::convert::Infallible>(text);
         Body::from_stream(stream::once(async { whole }))
     } else {
         Body::from(text)

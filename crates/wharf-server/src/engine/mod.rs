@@ -46,6 +46,7 @@ use wharf_engine::Engine;
 
 use answer::{Failure, Result};
 use events::Events;
+use images::list::LatestList;
 use metrics::Metrics;
 use query::Query;
 use route::Route;
@@ -58,6 +59,10 @@ pub use system::Host;
 /// client who stalls keeps waiting, and there are 512 of these.
 const ARCHIVES_MAX: usize = 64;
 
+/// Bounds the questions about rows that are asked at once, in number; the next one waits. The store keeps as many
+/// connections, each with a page cache of up to 2 MB.
+const ROWS_MAX: usize = 8;
+
 /// What every handler has.
 struct Api {
     engine: Arc<dyn Engine>,
@@ -65,6 +70,8 @@ struct Api {
     events: Events,
     metrics: Arc<Metrics>,
     archives: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
+    list: LatestList,
 }
 
 /// The API over an engine, as a service for [`crate::serve()`].
@@ -75,6 +82,8 @@ pub fn router(engine: Arc<dyn Engine>, host: Host) -> Router {
         events: Events::default(),
         metrics: Arc::default(),
         archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+        questions: Arc::new(Semaphore::new(ROWS_MAX)),
+        list: LatestList::default(),
     };
     Router::new().fallback(handle).with_state(Arc::new(api))
 }
@@ -90,8 +99,14 @@ impl Api {
     {
         let engine = Arc::clone(&self.engine);
         let runtime = tokio::runtime::Handle::current();
-        let asked =
-            tokio::task::spawn_blocking(move || runtime.block_on(question(engine.as_ref())));
+        let turn = Arc::clone(&self.questions).acquire_owned().await;
+        let turn = turn.map_err(|error| Failure::internal(&error))?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let answer = runtime.block_on(question(engine.as_ref()));
+            // Also the question of a client that has gone keeps its turn until its thread is free.
+            drop(turn);
+            answer
+        });
         match asked.await {
             Ok(answer) => Ok(answer?),
             Err(error) => Err(Failure::internal(&error)),

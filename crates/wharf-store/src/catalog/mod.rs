@@ -71,6 +71,22 @@ pub(crate) struct Catalog {
     /// Held by this process's writer. SQLite lets others wait by trying again after longer and longer
     /// pauses; a server has many writers, which take turns here instead.
     turn: Mutex<()>,
+    /// Asked for the version: a connection is told of what others have committed, so this one never writes.
+    observer: Mutex<Observer>,
+}
+
+#[derive(Default)]
+struct Observer {
+    connection: Option<Connection>,
+    /// How many there have been: each one counts anew.
+    number: u64,
+}
+
+/// What the rows were at some moment: the same as long as nobody commits anything, here or in another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    observer: u64,
+    commits: i64,
 }
 
 /// One read transaction: everything that it says is of one moment.
@@ -102,6 +118,7 @@ impl Catalog {
             root: root.to_owned(),
             idle: Mutex::default(),
             turn: Mutex::default(),
+            observer: Mutex::default(),
         };
         let mut connection = catalog.connect()?;
         schema::migrate(&mut connection, root)?;
@@ -155,6 +172,26 @@ impl Catalog {
         self.bound_log(&connection);
         self.give_back(connection);
         Ok((value, gone))
+    }
+
+    /// Says what the rows are now, without reading them.
+    pub(crate) fn version(&self) -> Result<Version> {
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match observer.connection.take() {
+            Some(connection) => connection,
+            None => {
+                observer.number += 1;
+                self.connect()?
+            }
+        };
+        let commits = connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        observer.connection = Some(connection);
+        Ok(Version {
+            observer: observer.number,
+            commits,
+        })
     }
 
     /// Folds a long log into the database, and empties it.

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::response::Response;
-use wharf_engine::{Engine, ImageTree, ListQuery};
+use tokio::sync::Mutex;
+use wharf_core::go_json::{Html, compact};
+use wharf_engine::{Engine, ImageTree, ListQuery, Version};
 
-use crate::engine::answer::{Result, json};
+use crate::engine::answer::{Result, sent};
 use crate::engine::query::Query;
 use crate::engine::version::ApiVersion;
 use crate::engine::wire::summary::{Descriptor, UNKNOWN};
@@ -28,19 +31,80 @@ pub(in crate::engine) async fn get(
     {
         wanted.add("reference", pattern);
     }
-    let list = ListQuery {
-        all: query.is("all"),
-        filters: wanted,
+    let list = Wanted {
+        measured: !version.is_before(42) && query.is("shared-size"),
+        with_manifests: !version.is_before(47) && query.is("manifests"),
+        version: version.clone(),
+        query: ListQuery {
+            all: query.is("all"),
+            filters: wanted,
+        },
     };
-    let measured = !version.is_before(42) && query.is("shared-size");
-    let with_manifests = !version.is_before(47) && query.is("manifests");
-    let mut images = api
-        .rows(move |engine| Box::pin(collect(engine, list, measured, with_manifests)))
+    let text = if list.query.filters.is_empty() {
+        latest(api, list).await?
+    } else {
+        // What fits a filter may be a matter of time.
+        api.rows(move |engine| Box::pin(async move { list.text(engine).await }))
+            .await?
+    };
+    Ok(sent(StatusCode::OK, text))
+}
+
+/// The latest list, for clients that ask again and again while nothing changes. Whoever asks meanwhile waits for
+/// it, so that a crowd costs as much as one.
+#[derive(Default)]
+pub(in crate::engine) struct LatestList(Mutex<Option<Latest>>);
+
+struct Latest {
+    of: Version,
+    list: Wanted,
+    text: Bytes,
+}
+
+async fn latest(api: &Api, list: Wanted) -> Result<Bytes> {
+    let mut latest = api.list.0.lock().await;
+    let before = latest.take();
+    let now = api
+        .rows(move |engine| {
+            Box::pin(async move {
+                // Asked before the rows are read: who changes them in between makes another version.
+                let of = engine.version().await?;
+                if let Some(before) = before
+                    && before.of == of
+                    && before.list == list
+                {
+                    return Ok(before);
+                }
+                let text = list.text(engine).await?;
+                Ok(Latest { of, list, text })
+            })
+        })
         .await?;
-    for image in &mut images {
-        shape(image, version);
+    let text = now.text.clone();
+    *latest = Some(now);
+    Ok(text)
+}
+
+/// What is to be listed, and how.
+#[derive(Clone, PartialEq, Eq)]
+struct Wanted {
+    query: ListQuery,
+    /// With how much each image shares with others.
+    measured: bool,
+    with_manifests: bool,
+    version: ApiVersion,
+}
+
+impl Wanted {
+    /// The whole answer.
+    async fn text(&self, engine: &dyn Engine) -> wharf_engine::Result<Bytes> {
+        let query = self.query.clone();
+        let mut images = collect(engine, query, self.measured, self.with_manifests).await?;
+        for image in &mut images {
+            shape(image, &self.version);
+        }
+        Ok((compact(&images, Html::Plain) + "\n").into())
     }
-    Ok(json(StatusCode::OK, &images))
 }
 
 async fn collect(
