@@ -9,6 +9,7 @@
 //! | [`sink`] | [`DiskSink`]: content that arrives |
 //! | [`source`] | [`DiskSource`]: content that leaves |
 //! | [`notes`] | what is in a layer, written down while it was read |
+//! | [`room`] | [`WhileRoom`]: files that do not take the last of the disk |
 //! | [`uploads`] | [`Uploads`]: content that is pushed to the registry server, piece by piece |
 //! | [`collect`] | garbage collection of the whole store |
 //! | [`check`] | reads everything, and repairs |
@@ -23,6 +24,7 @@ pub mod collect;
 pub mod error;
 pub mod lease;
 pub mod notes;
+pub mod room;
 pub mod rows;
 pub mod sink;
 pub mod source;
@@ -45,6 +47,7 @@ pub use collect::Collected;
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::Lease;
 pub use notes::NotesFile;
+pub use room::WhileRoom;
 pub use rows::{
     Child, Freed, ImageRow, LayerRow, LinkKind, Listed, ManifestKind, ManifestRow, Name,
 };

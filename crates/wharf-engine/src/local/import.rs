@@ -21,7 +21,7 @@ use wharf_core::layer::{Inspect, LayerError};
 use wharf_core::media_type::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use wharf_core::{Descriptor, Digest, Event, Manifest, Platform, Sink as _, Source, Watch};
 use wharf_registry::{RegistryError, WebFile};
-use wharf_store::{FileSource, SinkOptions, Store};
+use wharf_store::{FileSource, SinkOptions, Store, WhileRoom};
 
 use super::LocalEngine;
 use super::translate::{self, Origin};
@@ -117,7 +117,7 @@ type Writing = tokio::task::JoinHandle<Result<Spooled>>;
 fn blocking(file: File, from: impl Read + Send + 'static) -> Writing {
     tokio::task::spawn_blocking(move || {
         let mut into = Inspected {
-            file,
+            file: WhileRoom::new(file),
             inspect: LayerInspector::default().start(),
             size: 0,
             head: Vec::new(),
@@ -125,7 +125,7 @@ fn blocking(file: File, from: impl Read + Send + 'static) -> Writing {
         spool(from, &mut into).map_err(failed)?;
         let facts = into.inspect.finish().map_err(|error| no_archive(&error))?;
         Ok(Spooled {
-            file: into.file,
+            file: into.file.into_inner(),
             digest: facts.diff_id,
             size: into.size,
         })
@@ -148,6 +148,9 @@ fn failed(error: ArchiveError) -> EngineError {
         Ok(error) => return error.into(),
         Err(error) => error,
     };
+    if error.kind() == io::ErrorKind::StorageFull {
+        return EngineError::new(ErrorKind::Internal, error.to_string());
+    }
     match error.downcast::<LayerError>() {
         Ok(error) => no_archive(&error),
         Err(error) => {
@@ -166,7 +169,7 @@ fn no_archive(error: &LayerError) -> EngineError {
 
 /// Writes, and reads what is written as a layer.
 struct Inspected {
-    file: File,
+    file: WhileRoom<File>,
     inspect: Box<dyn Inspect>,
     size: u64,
     /// The first bytes, as many as tell that a layer is packed.

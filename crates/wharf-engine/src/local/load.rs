@@ -15,7 +15,7 @@ use wharf_archive::archive::{
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
 use wharf_core::{Descriptor, Event, Platform, Watch};
-use wharf_store::{Lease, SinkOptions, Store};
+use wharf_store::{Lease, SinkOptions, Store, WhileRoom};
 
 use super::translate::{self, Origin};
 use crate::{
@@ -150,9 +150,9 @@ fn is_plain_file(file: &File) -> bool {
 }
 
 fn unpacked(store: &Store, from: impl std::io::Read) -> Result<File> {
-    let mut file = store.spool()?;
+    let mut file = WhileRoom::new(store.spool()?);
     spool(from, &mut file)?;
-    Ok(file)
+    Ok(file.into_inner())
 }
 
 fn is_wanted(image: &ArchiveImage, options: &LoadOptions) -> bool {

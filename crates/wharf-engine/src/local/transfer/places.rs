@@ -12,6 +12,7 @@ use wharf_archive::archive::{
 use wharf_archive::layout::Layout;
 use wharf_core::{Descriptor, Manifest, Reference, Sink, Source};
 use wharf_registry::{Elsewhere, RegistrySink};
+use wharf_store::WhileRoom;
 
 use super::referrers::About;
 use super::{Transfer, shown};
@@ -110,9 +111,9 @@ impl Transfer<'_> {
     fn open_archive(&self, path: &Path, name: Option<&str>) -> Result<From> {
         let file = File::open(path).map_err(|error| cannot("open", path, &error))?;
         let file = if is_packed(&file).map_err(ArchiveError::from)? {
-            let mut unpacked = self.store.spool()?;
+            let mut unpacked = WhileRoom::new(self.store.spool()?);
             spool(file, &mut unpacked)?;
-            unpacked
+            unpacked.into_inner()
         } else {
             file
         };
