@@ -1,0 +1,13 @@
+//! `wharf serve engine`, asked by clients that mean no good, or go away, or come in crowds.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`server`] | the built program on a socket of its own, and clients of a few lines |
+//! | [`hostile`] | bad input: it is refused or bounded, and the next client is served |
+//! | [`vanishing`] | clients that stall or go away in the middle of something |
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod hostile;
+mod server;
+mod vanishing;
