@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `arrows` | fails when a crate imports one that it must not know |
 //! | `bench` | measures wharf and its peers side by side, into bench/RESULTS.md |
-//! | `torture` | kills, crowds and full disks, over and over |
+//! | `torture` | kills, crowds, full disks and a server under load, over and over |
 
 #![allow(
     clippy::print_stdout,
@@ -12,6 +12,7 @@
     reason = "a program for the terminal: what it prints is what it is for"
 )]
 
+mod api;
 mod arrows;
 mod bench;
 mod http;
@@ -37,7 +38,7 @@ enum Task {
     Arrows,
     /// Measure wharf and its peers side by side.
     Bench(bench::Options),
-    /// Kill wharf, crowd it and fill its disk, over and over.
+    /// Kill wharf, crowd it, fill its disk and load its server, over and over.
     Torture(torture::Options),
     /// Fill a disk: `torture` runs this program once more for it, in a mount namespace of its own.
     #[command(hide = true)]

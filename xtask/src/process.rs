@@ -91,6 +91,18 @@ impl Drop for Running {
     }
 }
 
+/// A figure of a process's memory, in bytes: `VmRSS`, or `VmHWM` for the most that it had (proc(5)).
+pub(crate) fn memory(id: u32, figure: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(figure)?.strip_prefix(':'));
+    let kib = line
+        .and_then(|line| line.trim().split(' ').next())
+        .with_context(|| format!("no {figure}"))?;
+    Ok(kib.parse::<u64>()? * 1024)
+}
+
 /// The end of what a program has printed, in one line.
 pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log)

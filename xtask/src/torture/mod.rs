@@ -5,6 +5,7 @@
 //! | [`kill`] | pulls from a registry that fails at random, each killed at a random moment |
 //! | [`crowd`] | many processes on one store at once |
 //! | [`disk`] | a disk that is full |
+//! | [`engine`] | the Engine API server with two hundred clients at once, killed under that load |
 //! | [`ground`] | the images, the registry, the store, and what is looked at after each step |
 //!
 //! Everything by chance comes from one seed, which the last line names. The moment of a kill does
@@ -12,11 +13,14 @@
 
 mod crowd;
 mod disk;
+mod engine;
 mod ground;
 mod kill;
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::ensure;
 
 use crate::process::build_wharf;
 
@@ -32,6 +36,15 @@ pub(crate) struct Options {
     /// Do the same as an earlier run
     #[arg(long)]
     seed: Option<u64>,
+    /// How long the server is loaded, in seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How often the server is killed under load
+    #[arg(long, default_value_t = 50)]
+    server_kills: u64,
+    /// Only this part: kill, crowd, disk or engine
+    #[arg(long)]
+    only: Option<String>,
     /// Torture this wharf instead of building one
     #[arg(long)]
     wharf: Option<PathBuf>,
@@ -46,16 +59,30 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or(now.as_secs() % 1_000_000);
     let start = Instant::now();
     let mut done = Vec::new();
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<String>); 3] = [
-        ("faults and kills", &|| {
+    let parts: [(&str, &str, &dyn Fn() -> anyhow::Result<String>); 4] = [
+        ("kill", "faults and kills", &|| {
             kill::run(&wharf, options.rounds, seed)
         }),
-        ("crowd", &|| {
+        ("crowd", "crowd", &|| {
             crowd::run(&wharf, options.rounds.div_ceil(ROUNDS_PER_CROWD), seed)
         }),
-        ("full disk", &|| disk::run(&wharf)),
+        ("disk", "full disk", &|| disk::run(&wharf)),
+        ("engine", "engine", &|| {
+            let load = Duration::from_secs(options.seconds);
+            engine::run(&wharf, load, options.server_kills, seed)
+        }),
     ];
-    for (name, part) in parts {
+    if let Some(only) = &options.only {
+        let known = parts.iter().any(|(short, ..)| short == only);
+        ensure!(
+            known,
+            "there is no part {only:?}: kill, crowd, disk, engine"
+        );
+    }
+    for (short, name, part) in parts {
+        if options.only.as_deref().is_some_and(|only| only != short) {
+            continue;
+        }
         match part() {
             Ok(told) => done.push(format!("{name}: {told}")),
             Err(error) => {
