@@ -1,7 +1,7 @@
-//! Docker with a daemon of its own: classic image store, no networks, an own data folder and socket.
+//! Docker with a daemon of its own: no networks, an own data folder and socket.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::measure::Usage;
 use super::peers::Ground;
-use crate::process::{Running, version};
+use crate::process::{Running, memory, version};
 
 /// The kernel counts processor time in these: `USER_HZ`, 100 on every Linux that runs Docker.
 const TICKS_PER_SECOND: u64 = 100;
@@ -27,8 +27,13 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
-    /// Starts a daemon with an empty image store.
+    /// Starts a daemon with an empty image store, the classic one.
     pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(folder, false)
+    }
+
+    /// Starts a daemon with an empty image store, the classic one or containerd's.
+    pub(crate) fn start_with(folder: &Path, containerd: bool) -> anyhow::Result<Self> {
         let Some(version) = version("dockerd", &["--version"]) else {
             bail!("not in PATH")
         };
@@ -46,7 +51,10 @@ impl Docker {
         command.arg("--exec-root").arg(short.path().join("exec"));
         command.arg("--pidfile").arg(short.path().join("pid"));
         command.args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
-        command.args(["--feature", "containerd-snapshotter=false", "-H", &socket]);
+        // No container publishes a port here, and not every package puts the proxy into PATH.
+        command.arg("--userland-proxy=false");
+        let feature = format!("containerd-snapshotter={containerd}");
+        command.args(["--feature", &feature, "-H", &socket]);
         let ready = || {
             let mut ping = Command::new("docker");
             ping.args(["-H", &socket, "version"])
@@ -61,6 +69,16 @@ impl Docker {
             daemon,
             short,
         })
+    }
+
+    /// The daemon's process ID.
+    pub(crate) fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// Where the daemon's API is.
+    pub(crate) fn socket_path(&self) -> PathBuf {
+        self.short.path().join("docker.sock")
     }
 
     /// A docker command that talks to this daemon.
@@ -124,11 +142,6 @@ impl Docker {
     }
 
     fn peak(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.daemon.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line
-            .and_then(|l| l.trim().split(' ').next())
-            .context("no VmHWM")?;
-        Ok(kib.parse::<u64>()? * 1024)
+        memory(self.daemon.id(), "VmHWM")
     }
 }

@@ -8,12 +8,14 @@
 //! | [`archive`] | the image as a docker-archive |
 //! | [`transfers`] | whole images in and out of the store, and looks into one |
 //! | [`commands`] | short commands on large stores |
+//! | [`engine`] | the Engine API, over sockets |
 //! | [`measure`] | wall time, processor time and memory of a command |
 //! | [`report`] | the tables, and which targets are met |
 
 mod archive;
 mod commands;
 mod docker;
+mod engine;
 mod image;
 pub(crate) mod measure;
 mod peers;
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// A small image, two rounds, the report to stdout: does everything work?
     #[arg(long)]
     quick: bool,
+    /// Only the Engine API; its section of the report is written anew
+    #[arg(long)]
+    only_engine: bool,
     /// Measure this wharf instead of building one
     #[arg(long)]
     wharf: Option<PathBuf>,
@@ -69,6 +74,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     } else {
         (SIZE, "usr-large")
     };
+    if options.only_engine {
+        return only_engine(options, wharf);
+    }
     println!("making the image");
     let image = image::prepare(&work.join(folder), size, LAYERS)?;
     let named = image::prepare(&work.join("usr-named"), NAMED_SIZE, 1)?;
@@ -113,6 +121,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let commands = commands::run(&ground, docker, options.quick, runs)?;
     drop(contenders);
+    println!("the engine API");
+    let engine = engine::run(&ground, options.quick, rounds)?;
     let results = Results {
         image,
         registry: registry.software.clone(),
@@ -120,6 +130,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         transfers,
         missing,
         commands,
+        engine: Some(engine),
     };
     let report = results.to_markdown();
     fs::remove_dir_all(&ground.folder).context("cannot remove what was pulled")?;
@@ -129,6 +140,24 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The Engine API's part alone.
+fn only_engine(options: &Options, wharf: PathBuf) -> anyhow::Result<()> {
+    let ground = Ground {
+        folder: workspace().join("bench/work/run"),
+        image: String::new(),
+        wharf,
+    }
+    .prepare()?;
+    let rounds = if options.quick { 2 } else { options.rounds };
+    let section = engine::run(&ground, options.quick, rounds)?;
+    fs::remove_dir_all(&ground.folder).context("cannot remove what was made")?;
+    println!("\n{}", section.to_markdown());
+    if options.quick {
+        return Ok(());
+    }
+    engine::replace(&section, &workspace().join("bench/RESULTS.md"))
 }
 
 /// Everybody pulls, in turn, round after round.

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::commands::Timed;
+use super::engine::Section;
 use super::image::Image;
 use super::measure::{Usage, median_time};
 
@@ -62,10 +63,12 @@ pub(crate) struct Results {
     pub(crate) transfers: Vec<Runs>,
     pub(crate) missing: Vec<String>,
     pub(crate) commands: Vec<Timed>,
+    /// Servers, asked over sockets; left out where only the rest is of interest.
+    pub(crate) engine: Option<Section>,
 }
 
 /// A figure that was promised.
-struct Target {
+pub(super) struct Target {
     what: String,
     limit: f64,
     /// The unit of both figures.
@@ -89,6 +92,10 @@ impl Results {
         text += &self.command_table();
         text += "\n## Targets\n\n";
         text += &self.target_table();
+        if let Some(engine) = &self.engine {
+            text += "\n";
+            text += &engine.to_markdown();
+        }
         text
     }
 
@@ -362,7 +369,7 @@ impl Results {
 }
 
 impl Target {
-    fn at_most(
+    pub(super) fn at_most(
         what: impl Into<String>,
         measured: Option<f64>,
         limit: f64,
@@ -377,7 +384,7 @@ impl Target {
         }
     }
 
-    fn at_least(
+    pub(super) fn at_least(
         what: impl Into<String>,
         measured: Option<f64>,
         limit: f64,
@@ -389,7 +396,7 @@ impl Target {
         }
     }
 
-    fn row(&self) -> String {
+    pub(super) fn row(&self) -> String {
         let Self {
             what,
             limit,
@@ -430,12 +437,12 @@ fn ratio(a: Duration, b: Duration) -> f64 {
     a.as_secs_f64() / b.as_secs_f64()
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
-fn megabytes(bytes: u64) -> f64 {
+pub(super) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_000_000.0
 }
 
@@ -493,6 +500,7 @@ mod tests {
             ],
             missing: vec!["podman: not in PATH".into()],
             commands: Vec::new(),
+            engine: None,
         };
         let text = results.to_markdown();
         assert!(
