@@ -1,7 +1,6 @@
 //! Just enough HTTP to talk to an engine's socket: requests one after the other on one connection.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -125,7 +124,7 @@ mod tests {
             stream.read_exact(&mut request).unwrap();
             stream.write_all(bytes).unwrap();
             // What is left unread would make the end a reset.
-            stream.shutdown(Shutdown::Write).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
             stream.read_to_end(&mut Vec::new()).unwrap();
         });
         let answer = Client::connect(&socket).unwrap().ask("GET", "/", b"");

@@ -374,3 +374,28 @@ async fn two_manifests_of_one_image_are_one_image() {
         .unwrap();
     assert_eq!(freed.blobs, 5);
 }
+
+#[tokio::test]
+async fn the_version_changes_with_every_commit_and_only_then() {
+    let world = World::new();
+    world.pull(&Image::small(1), "app:1").await;
+    let other = crate::Store::open(&world.root()).unwrap();
+    let version = || world.store.version().unwrap();
+    let tag = |store: &crate::Store, name: &str| {
+        let set = |rows: &mut crate::Writing<'_>| {
+            let found = rows.name(&reference("app:1"))?.unwrap();
+            rows.set_name(&reference(name), &found.target, found.image.as_ref())
+        };
+        store.write(set).unwrap();
+    };
+    let first = version();
+    world.store.read(|rows| rows.images()).unwrap();
+    assert_eq!(version(), first);
+    tag(&world.store, "app:2");
+    let second = version();
+    assert_ne!(second, first);
+    tag(&other, "app:3");
+    let third = version();
+    assert!(third != second && third != first);
+    assert_eq!(version(), third);
+}

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`server`] | the built program on a socket of its own, and clients of a few lines |
 //! | [`hostile`] | bad input: it is refused or bounded, and the next client is served |
+//! | [`lists`] | lists are kept, and true all the same |
 //! | [`vanishing`] | clients that stall or go away in the middle of something |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod hostile;
+mod lists;
 mod server;
 mod vanishing;
