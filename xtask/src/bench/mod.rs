@@ -132,10 +132,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         commands,
         engine: Some(engine),
     };
-    let report = results.to_markdown();
     fs::remove_dir_all(&ground.folder).context("cannot remove what was pulled")?;
+    publish(&results.to_markdown(), options.quick)
+}
+
+/// Shows the report, and keeps it unless its figures mean nothing.
+fn publish(report: &str, quick: bool) -> anyhow::Result<()> {
     println!("\n{report}");
-    if !options.quick {
+    if !quick {
         let path = workspace().join("bench/RESULTS.md");
         fs::write(&path, report).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -50,6 +50,9 @@ pub(crate) struct Options {
     wharf: Option<PathBuf>,
 }
 
+/// A part: its short name, its name, and what it does; it answers with what it has seen.
+type Part<'a> = (&'a str, &'a str, &'a dyn Fn() -> anyhow::Result<String>);
+
 /// Does all of it; the first thing that must not be ends it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let wharf = options.wharf.clone().map_or_else(build_wharf, Ok)?;
@@ -59,7 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or(now.as_secs() % 1_000_000);
     let start = Instant::now();
     let mut done = Vec::new();
-    let parts: [(&str, &str, &dyn Fn() -> anyhow::Result<String>); 4] = [
+    let parts: [Part<'_>; 4] = [
         ("kill", "faults and kills", &|| {
             kill::run(&wharf, options.rounds, seed)
         }),
