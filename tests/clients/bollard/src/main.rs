@@ -3,6 +3,7 @@
 //! The story and its facts are those of ../README.md; the engine's store is empty before and after. Every
 //! step says `ok: …`; the first one that gets something else ends the program.
 
+mod checks;
 mod story;
 
 use std::process::ExitCode;
@@ -12,8 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, Docker};
+use checks::{Outcome, same};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use story::{Outcome, Story, same};
+use story::Story;
 
 /// How long a request may take.
 const TIMEOUT_SECONDS: u64 = 60;
@@ -70,7 +72,11 @@ async fn run() -> Outcome<()> {
     let heard = heard.into_iter().collect::<Result<Vec<_>, _>>()?;
     same("the events", &actions(&heard), &story.happened)?;
     for event in &heard {
-        same("an event's type", &event.typ, &Some(EventMessageTypeEnum::IMAGE))?;
+        same(
+            "an event's type",
+            &event.typ,
+            &Some(EventMessageTypeEnum::IMAGE),
+        )?;
     }
     println!("ok: events: {}", heard.len());
     Ok(())
@@ -84,7 +90,9 @@ fn events(
     let filters = std::collections::HashMap::from([("type", vec!["image"])]);
     let mut options = EventsOptionsBuilder::default().filters(&filters);
     if let Some((since, until)) = time {
-        options = options.since(&format!("{since:.6}")).until(&format!("{until:.6}"));
+        options = options
+            .since(&format!("{since:.6}"))
+            .until(&format!("{until:.6}"));
     }
     docker.events(Some(options.build())).boxed()
 }
