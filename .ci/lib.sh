@@ -39,6 +39,15 @@ await() {
   return 1
 }
 
+# ports_are_free PORT…: the recorded scenarios name their registries by these ports.
+ports_are_free() {
+  local port
+  for port; do
+    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && fail "somebody listens on port $port, which the scenarios use"
+  done
+  return 0
+}
+
 fail() {
   printf 'FAILED: %s\n' "$*" >&2
   exit 1
@@ -63,6 +72,29 @@ build() {
   WHARF=$PWD/target/release/wharf TEST_REGISTRY=$PWD/target/release/test-registry
 }
 
+# serve_engine: starts wharf as an engine over the store, at the socket $SOCKET.
+serve_engine() {
+  local _
+  SOCKET=$SCRATCH/engine.sock
+  rm -f "$SOCKET"
+  start "$SCRATCH/engine.log" "$WHARF" serve engine --listen "unix://$SOCKET"
+  for _ in $(seq 200); do
+    [[ -S $SOCKET ]] && return
+    sleep 0.05
+  done
+  fail "the engine does not listen: $(cat "$SCRATCH/engine.log")"
+}
+
+# locked_registry [PORT]: a docker-registry over the same folder that asks for user ops, password secret, at $LOCKED.
+locked_registry() {
+  local port=${1:-$(free_port)}
+  # bcrypt of `secret`
+  printf 'ops:$2y$05$Mi3ugPR86wK84S6KgliB7OpgeJiSYlR6D6Yhp0471oGQUHBhsAT..\n' >"$SCRATCH/locked.htpasswd"
+  LOCKED=127.0.0.1:$port
+  docker_registry locked "$port" "http: {addr: $LOCKED}" \
+    "auth: {htpasswd: {realm: wharf, path: $SCRATCH/locked.htpasswd}}"
+}
+
 # unpack_fixtures: the images of the recorded scenarios, an OCI layout in $FIXTURES.
 unpack_fixtures() {
   FIXTURES=$SCRATCH/fx
@@ -83,11 +115,10 @@ docker_registry() {
   await "$port" "$SCRATCH/$name.log"
 }
 
-# filled_registry: a docker-registry with the fixtures, in plain http, at $REGISTRY.
+# filled_registry [PORT]: a docker-registry with the fixtures, in plain http, at $REGISTRY.
 filled_registry() {
   unpack_fixtures
-  local port
-  port=$(free_port)
+  local port=${1:-$(free_port)}
   REGISTRY=127.0.0.1:$port
   docker_registry plain "$port" "http: {addr: $REGISTRY}"
   python3 tests/parity/fixtures/push.py "$FIXTURES" "http://$REGISTRY" >/dev/null

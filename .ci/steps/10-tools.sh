@@ -16,6 +16,11 @@ need xz xz-utils
 need zstd zstd
 need jq jq
 need python3 python3
+# The clients of the Engine API: tests/clients.
+need docker docker-cli
+need node nodejs
+need npm npm
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 # What tests/parity's fixtures are made of (make.py), for whoever makes them anew.
 need busybox busybox-static
 need unshare util-linux
@@ -23,6 +28,8 @@ need unshare util-linux
 if ((${#packages[@]})); then
   printf 'installing %s\n' "${packages[*]}"
   apt-get -qq update
+  # Until Debian 12 the docker client came with the daemon only.
+  apt-cache show docker-cli >/dev/null 2>&1 || packages=("${packages[@]/#docker-cli/docker.io}")
   # Settings that somebody made before stay as they are; without the option apt-get would ask.
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
     --option Dpkg::Options::=--force-confold "${packages[@]}" >"$SCRATCH/apt.log" 2>&1 || { cat "$SCRATCH/apt.log" >&2; fail "apt-get cannot install them"; }
@@ -31,5 +38,15 @@ if ((${#packages[@]})); then
     systemctl disable --now docker-registry >/dev/null 2>&1 || true
   fi
 fi
+
+# What speaks to wharf's engine in later steps stays below target/, for the next run.
+mkdir -p target/clients/dockerode
+python3 -m venv target/clients/venv
+target/clients/venv/bin/pip install --quiet --requirement tests/clients/docker-py/requirements.txt
+cp tests/clients/dockerode/package.json target/clients/dockerode/
+npm install --prefix target/clients/dockerode --silent --no-audit --no-fund --ignore-scripts
+cargo fetch --quiet --locked --manifest-path tests/clients/bollard/Cargo.toml
+
 docker-registry --version
 skopeo --version
+docker --version

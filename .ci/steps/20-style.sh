@@ -2,6 +2,7 @@
 source .ci/lib.sh
 
 cargo fmt --all --check
+cargo fmt --manifest-path tests/clients/bollard/Cargo.toml --check
 cargo clippy --quiet --workspace --all-targets -- --deny warnings
 cargo xtask arrows
 if cargo deny --version >/dev/null 2>&1; then

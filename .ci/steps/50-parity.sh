@@ -15,8 +15,6 @@ WHARF_ROOT="\$SCRATCH/store" WHARF_CONFIG="\$SCRATCH/config.toml" exec "$SCRATCH
 END
 chmod +x "$SCRATCH/fresh" "$SCRATCH/docker"
 
-for port in 5000 5001; do
-  (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && fail "somebody listens on port $port, which the scenarios use"
-done
+ports_are_free 5000 5001
 mapfile -t scenarios < <(sed 's,.*,tests/parity/&.t,' tests/parity/passing)
 python3 tests/parity/parity check "${scenarios[@]}" --docker "$SCRATCH/docker" --fresh "$SCRATCH/fresh"
