@@ -24,6 +24,7 @@ use wharf_registry::{RegistryError, WebFile};
 use wharf_store::{FileSource, SinkOptions, Store, WhileRoom};
 
 use super::LocalEngine;
+use super::tag;
 use super::translate::{self, Origin};
 use crate::dockerfile::{self, RunConfig};
 use crate::{EngineError, ErrorKind, ImportInput, ImportOptions, Result};
@@ -42,6 +43,9 @@ pub(super) async fn import(
     options: &ImportOptions,
     watch: Arc<dyn Watch>,
 ) -> Result<Digest> {
+    if let Some(name) = &options.reference {
+        tag::check_name(name)?;
+    }
     let platform = options
         .platform
         .clone()

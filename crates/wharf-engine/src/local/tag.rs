@@ -14,11 +14,7 @@ pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> R
         return Err(EngineError::new(ErrorKind::Invalid, message));
     }
     let target = target.clone().or_latest();
-    // `docker run sha256:…` would mean the digest.
-    if target.familiar_repository() == "sha256" {
-        let message = "refusing to create an ambiguous tag using digest algorithm as name";
-        return Err(EngineError::new(ErrorKind::Invalid, message));
-    }
+    check_name(&target)?;
     let found = find(rows, source)?;
     let content = match &found.by {
         By::Name(name) => match name.digest() {
@@ -31,4 +27,13 @@ pub(super) fn tag(rows: &mut Writing<'_>, source: &str, target: &Reference) -> R
     };
     rows.set_name(&target, &content, Some(&found.image.id))?;
     Ok(found.identity())
+}
+
+/// Refuses a new name that nobody could use: `docker run sha256:…` would mean the digest.
+pub(super) fn check_name(name: &Reference) -> Result<()> {
+    if name.familiar_repository() == "sha256" {
+        let message = "refusing to create an ambiguous tag using digest algorithm as name";
+        return Err(EngineError::new(ErrorKind::Invalid, message));
+    }
+    Ok(())
 }

@@ -1,9 +1,13 @@
 //! Naming, finding, listing and removing images.
 
+use std::sync::Arc;
+
 use crate::bench::{Bench, words};
 use wharf_core::Reference;
+use wharf_core::event::Unwatched;
 use wharf_engine::{
-    Engine as _, ErrorKind, Filters, ListQuery, PruneOptions, RemoveOptions, Removed,
+    Engine as _, ErrorKind, Filters, ImportInput, ImportOptions, ListQuery, PruneOptions,
+    RemoveOptions, Removed,
 };
 use wharf_testkit::images::samples;
 use wharf_testkit::{Image, Layer, TestRegistry};
@@ -142,6 +146,22 @@ async fn refuses_the_targets_that_docker_refuses() {
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_named_leaves_nothing() {
+    let bench = Bench::new();
+    let options = ImportOptions {
+        reference: Some(reference("sha256:x")),
+        ..ImportOptions::default()
+    };
+    let input = ImportInput::Stream(Box::new(std::io::empty()));
+    let imported = bench.engine.import(input, &options, Arc::new(Unwatched));
+    assert_eq!(
+        imported.await.unwrap_err().message,
+        "refusing to create an ambiguous tag using digest algorithm as name"
+    );
+    assert!(bench.listing().await.is_empty());
 }
 
 #[tokio::test]
