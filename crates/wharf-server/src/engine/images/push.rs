@@ -32,6 +32,14 @@ pub(in crate::engine) async fn post(
     } else {
         query.platform("platform")?
     };
+    if let Some(platform) = platform.clone() {
+        // Docker looks for it before it answers (28.5: PushImage), and then without a tag means the latest.
+        let name = reference.familiar();
+        api.rows(move |engine| {
+            Box::pin(async move { engine.inspect(&name, Some(&platform)).await.map(drop) })
+        })
+        .await?;
+    }
     let options = PushOptions {
         platform,
         whose: auth::whose(headers, &reference),
