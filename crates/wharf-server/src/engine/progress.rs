@@ -96,6 +96,8 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// Has the client been answered?
     begun: bool,
+    /// Is the answer's status always the same?
+    fails_in_a_line: bool,
     /// How the operation ended.
     end: Option<Result<()>>,
     /// How many bytes of each layer were counted already.
@@ -121,9 +123,9 @@ impl Lines {
         })
     }
 
-    /// Answers before there is anything to say: what fails is a line then, never a status.
-    pub(super) fn begin_at_once(&self) {
-        self.state().begun = true;
+    /// What fails is a line, even the first one, and never a status.
+    pub(super) fn fail_in_a_line(&self) {
+        self.state().fails_in_a_line = true;
     }
 
     /// `{"status":…}`, with what it is about.
@@ -281,7 +283,8 @@ impl Lines {
         loop {
             {
                 let mut state = self.state();
-                if state.begun || !state.waiting.is_empty() {
+                let ended_in_a_line = state.fails_in_a_line && state.end.is_some();
+                if state.begun || !state.waiting.is_empty() || ended_in_a_line {
                     state.begun = true;
                     return Ok(());
                 }
@@ -445,6 +448,21 @@ mod tests {
         assert_eq!(bar(5, 5), format!("[{}>]       5B/5B", "=".repeat(50)));
         assert_eq!(bar(0, 0), "      0B");
         assert!(bar(u64::MAX, 1).ends_with("18.45EB"));
+    }
+
+    #[tokio::test]
+    async fn a_load_fails_in_a_line_and_a_pull_by_its_status() {
+        for (in_a_line, expected) in [(true, None), (false, Some("no"))] {
+            let lines = lines(What::Load { quiet: true });
+            if in_a_line {
+                lines.fail_in_a_line();
+            }
+            lines.end(Err(Failure::bad("no")));
+            let begun = lines.begin().await.err().map(|failure| failure.message);
+            assert_eq!(begun.as_deref(), expected);
+            let line = lines.next().await;
+            assert_eq!(line.is_some(), in_a_line, "{line:?}");
+        }
     }
 
     #[test]

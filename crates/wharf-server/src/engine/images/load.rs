@@ -27,8 +27,8 @@ pub(in crate::engine) async fn post(
     let quiet = !query.has("quiet") || query.is("quiet");
     let input = LoadInput::Stream(Box::new(body::reader(body, api.archive().await?)));
     let lines = Lines::new(What::Load { quiet }, Arc::clone(&api.metrics));
-    // A load is answered at once: what fails is a line, never a status (Docker 28.5: `postImagesLoad`).
-    lines.begin_at_once();
+    // Docker 28.5: `postImagesLoad`.
+    lines.fail_in_a_line();
     let (api, to) = (Arc::clone(api), Arc::clone(&lines));
     run(lines, async move {
         let options = LoadOptions { platform };
