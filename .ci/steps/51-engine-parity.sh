@@ -22,9 +22,8 @@ END
 chmod +x "$SCRATCH/fresh"
 
 mapfile -t scenarios < <(sed 's,.*,tests/parity/&.t,' tests/parity/passing)
-# By its place: in the scenarios, `docker` means what is said here.
-docker=$(type -P docker)
-# And in the recording's version: 28.2 would ask for an older one, whose lists have fewer fields.
-docker="env DOCKER_API_VERSION=1.51 $docker"
-python3 tests/parity/parity check "${scenarios[@]}" --stderr --docker "$docker -H unix://$SOCKET" --fresh "$SCRATCH/fresh"
+# By its place: in the scenarios, `docker` means what is said here. In the recording's version: 28.2 would ask for an
+# older one, whose lists have fewer fields. And without -H, beside which there may be no --context.
+docker="env DOCKER_API_VERSION=1.51 DOCKER_HOST=unix://$SOCKET $(type -P docker)"
+python3 tests/parity/parity check "${scenarios[@]}" --stderr --docker "$docker" --fresh "$SCRATCH/fresh"
 wharf store check
