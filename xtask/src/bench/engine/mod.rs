@@ -1,7 +1,8 @@
 //! The Engine API, asked over sockets: wharf, and dockerd with each of its two image stores.
 //!
-//! One image, and names of it, all made through the API. Then everybody is asked in turn, round after round, on
-//! connections that stay open: for the list, for the list right after a change, and for a further name.
+//! Two images; the names are of the first, all made through the API. Then everybody is asked in turn, round after
+//! round, on connections that stay open: for the list, for the list right after a change, and to give a name to the
+//! other image. Each of those moves the name, since dockerd has nothing to do for a name that stays where it is.
 
 mod report;
 
@@ -30,8 +31,8 @@ const GROW_MAX: Duration = Duration::from_secs(240);
 const GROW_STEP: usize = 25;
 /// How often each one is asked in a round, by one client or by all of them together.
 const ASKED: usize = 20;
-/// The image that gets the names.
-const BASE: &str = "bench/base:1";
+/// The images that names are moved between, round after round. The first gets all the names that make the list long.
+const IMAGES: [&str; 2] = ["bench/base:1", "bench/other:1"];
 
 /// Everything that was measured.
 pub(crate) struct Section {
@@ -60,7 +61,14 @@ enum What {
     List,
     /// The list after a change, which no server can have ready.
     ListChanged,
+    /// A name moves from one image to the other, or is new.
     Tag,
+}
+
+/// Which names are given, and to which image.
+struct Names {
+    of: &'static str,
+    series: String,
 }
 
 /// What a server takes, in bytes.
@@ -157,7 +165,7 @@ fn answers(socket: &Path) -> bool {
 }
 
 impl Server {
-    /// Takes over a server that has just started, and gives it an image.
+    /// Takes over a server that has just started, and gives it the images.
     fn new(
         who: &'static str,
         socket: PathBuf,
@@ -165,20 +173,22 @@ impl Server {
         running: Box<dyn Any + Send + Sync>,
     ) -> anyhow::Result<Self> {
         let idle = memory(id, "VmRSS")?;
-        let (repository, tag) = BASE.split_once(':').context("a name has a tag")?;
-        let path = format!("/images/create?fromSrc=-&repo={repository}&tag={tag}");
-        let answer = Client::connect(&socket)?.ask("POST", &path, &archive()?)?;
-        ensure!(
-            answer.status == 200,
-            "{who} imports nothing: {}",
-            answer.words()
-        );
+        for image in IMAGES {
+            let (repository, tag) = image.split_once(':').context("a name has a tag")?;
+            let path = format!("/images/create?fromSrc=-&repo={repository}&tag={tag}");
+            let answer = Client::connect(&socket)?.ask("POST", &path, &archive(image)?)?;
+            ensure!(
+                answer.status == 200,
+                "{who} imports nothing: {}",
+                answer.words()
+            );
+        }
         Ok(Self {
             who,
             socket,
             id,
             idle,
-            names: 1,
+            names: IMAGES.len(),
             _running: running,
         })
     }
@@ -188,7 +198,11 @@ impl Server {
         let start = Instant::now();
         while self.names < names && start.elapsed() < GROW_MAX {
             let each = GROW_STEP.min((names - self.names).div_ceil(MAKERS));
-            self.ask(What::Tag, MAKERS, each, "name", self.names)?;
+            let further = Names {
+                of: IMAGES[0],
+                series: "name".to_owned(),
+            };
+            self.ask(What::Tag, MAKERS, each, &further, self.names)?;
             self.names += each * MAKERS;
         }
         println!(
@@ -200,13 +214,13 @@ impl Server {
         Ok(())
     }
 
-    /// Lets `clients` ask `each` times, at once. `series` and `from` are for names that nobody has had.
+    /// Lets `clients` ask `each` times, at once. Names are counted from `from`.
     fn ask(
         &self,
         what: What,
         clients: usize,
         each: usize,
-        series: &str,
+        names: &Names,
         from: usize,
     ) -> anyhow::Result<(Duration, Vec<Duration>)> {
         let start = Instant::now();
@@ -214,7 +228,7 @@ impl Server {
             let all: Vec<_> = (0..clients)
                 .map(|client| {
                     let first = from + client * each;
-                    scope.spawn(move || self.client(what, each, series, first))
+                    scope.spawn(move || self.client(what, each, names, first))
                 })
                 .collect();
             let ends = all
@@ -229,7 +243,7 @@ impl Server {
         &self,
         what: What,
         each: usize,
-        series: &str,
+        names: &Names,
         first: usize,
     ) -> anyhow::Result<Vec<Duration>> {
         let mut client = Client::connect(&self.socket)?;
@@ -242,8 +256,9 @@ impl Server {
             Ok(time)
         };
         let mut times = Vec::new();
+        let Names { of, series } = names;
         for number in first..first + each {
-            let tag = format!("/images/{BASE}/tag?repo=bench/{series}-{number}&tag=1");
+            let tag = format!("/images/{of}/tag?repo=bench/{series}-{number}&tag=1");
             times.push(match what {
                 What::Tag => ask("POST", &tag, 201)?,
                 What::List => ask("GET", "/images/json", 200)?,
@@ -286,9 +301,12 @@ fn measure(servers: &[&Server], work: &[(What, usize)], rounds: usize) -> anyhow
             let server = servers.iter().find(|server| server.who == row.who);
             let server = server.context("a row is of a server")?;
             let each = ASKED.div_ceil(row.clients);
-            // The same names in each round: the store does not grow while it is measured.
-            let series = format!("run-{}-{}", row.what as u8, row.clients);
-            let (wall, times) = server.ask(row.what, row.clients, each, &series, 0)?;
+            // The same names in each round, of the other image: the store does not grow while it is measured.
+            let names = Names {
+                of: IMAGES[round % IMAGES.len()],
+                series: format!("run-{}-{}", row.what as u8, row.clients),
+            };
+            let (wall, times) = server.ask(row.what, row.clients, each, &names, 0)?;
             // Of a list after a change only the list's own time counts.
             let wall = if row.what == What::ListChanged {
                 times.iter().sum()
@@ -305,14 +323,13 @@ fn measure(servers: &[&Server], work: &[(What, usize)], rounds: usize) -> anyhow
     Ok(rows)
 }
 
-/// The archive of one small file.
-fn archive() -> anyhow::Result<Vec<u8>> {
+/// The archive of one small file, another one for each content.
+fn archive(content: &str) -> anyhow::Result<Vec<u8>> {
     let mut header = tar::Header::new_gnu();
-    let content = b"bench\n";
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
     let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header, "bench", &content[..])?;
+    archive.append_data(&mut header, "bench", content.as_bytes())?;
     Ok(archive.into_inner()?)
 }
 

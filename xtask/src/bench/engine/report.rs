@@ -37,7 +37,8 @@ impl Section {
     pub(crate) fn to_markdown(&self) -> String {
         let mut text = format!(
             "{HEADING}\nRequests over a unix socket, on connections that stay open, one after the other for each \
-             client; rounds in turn, medians. One image has all the names, which were made through the API. \
+             client; rounds in turn, medians. One image has all the names, which were made through the API; \
+             each measured tag moves a name from one of two images to the other. \
              wharf's tag is durable when it is answered. Memory is what is resident, dockerd's without its \
              containerd's.\n\n\
              | request | who | names | clients | per second | median | slowest |\n\
