@@ -4,6 +4,7 @@
 //! `docker.io/library/busybox`. Tag and digest are separate fields; neither is made up here: what a
 //! missing tag means is the command's business ([`Reference::or_latest`]).
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,11 +27,16 @@ const TAG_MAX: usize = 128;
 const DIGEST_HEX_MIN: usize = 32;
 
 /// An image's name, in full.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Lists make one for each name, so it's kept in one piece.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reference {
-    domain: String,
-    path: String,
-    tag: Option<String>,
+    /// `domain/path` or `domain/path:tag`
+    text: Box<str>,
+    /// Where the path begins in it, in bytes.
+    path_at: usize,
+    /// Where the path ends.
+    path_end: usize,
     digest: Option<Digest>,
 }
 
@@ -55,29 +61,37 @@ pub enum ReferenceError {
 }
 
 impl Reference {
-    /// Makes a reference from parts that are known to be right: a repository that was parsed once,
-    /// as [`Reference::repository`] printed it.
+    /// Reads a repository in full, as [`Reference::repository`] gives it: no short form is looked for, which makes
+    /// it fast.
     pub fn of_repository(repository: &str) -> Result<Self, ReferenceError> {
-        let reference: Self = repository.parse()?;
-        if reference.tag.is_some() || reference.digest.is_some() {
+        let (domain, path) = repository.split_once('/').ok_or(ReferenceError::Format)?;
+        if !is_domain(domain) || !is_path(path) {
             return Err(ReferenceError::Format);
         }
-        Ok(reference)
+        if path.len() > PATH_MAX {
+            return Err(ReferenceError::TooLong);
+        }
+        Ok(Self {
+            text: repository.into(),
+            path_at: domain.len() + 1,
+            path_end: repository.len(),
+            digest: None,
+        })
     }
 
     /// The registry: `docker.io`, `127.0.0.1:5000`.
     pub fn domain(&self) -> &str {
-        &self.domain
+        &self.text[..self.path_at - 1]
     }
 
     /// The repository within the registry: `library/busybox`.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.text[self.path_at..self.path_end]
     }
 
     /// The tag, if one was given.
     pub fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
+        self.text.get(self.path_end + 1..)
     }
 
     /// The digest, if one was given.
@@ -86,66 +100,71 @@ impl Reference {
     }
 
     /// Domain and path, in full: `docker.io/library/busybox`.
-    pub fn repository(&self) -> String {
-        format!("{}/{}", self.domain, self.path)
+    pub fn repository(&self) -> &str {
+        &self.text[..self.path_end]
     }
 
     /// Domain and path as Docker shows them: `busybox`. Always reads back as the same repository:
     /// where Docker's short form would not, it is the full one (`docker.io/a.b/c`, since `a.b/c` is
     /// on the registry `a.b`).
-    pub fn familiar_repository(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
+    pub fn familiar_repository(&self) -> &str {
+        if self.domain() != DEFAULT_DOMAIN {
             return self.repository();
         }
-        let path = self.path.as_str();
+        let path = self.path();
         // `library/a/b` keeps its prefix: without it, it would be another name.
         let short = match path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(rest) if !rest.contains('/') => rest,
+            Some(rest) if !rest.bytes().any(|b| b == b'/') => rest,
             _ => path,
         };
-        let other = short
-            .split_once('/')
-            .is_some_and(|(first, _)| names_a_domain(first));
+        let end = short.bytes().position(|b| b == b'/');
+        let other = end.is_some_and(|end| names_a_domain(&short[..end]));
         if other || is_identifier(short) {
             self.repository()
         } else {
-            short.to_owned()
+            short
         }
     }
 
     /// Has it neither tag nor digest?
-    pub const fn is_name_only(&self) -> bool {
-        self.tag.is_none() && self.digest.is_none()
+    pub fn is_name_only(&self) -> bool {
+        self.tag().is_none() && self.digest.is_none()
     }
 
     /// The same with the tag `latest`, if it has neither tag nor digest.
     #[must_use]
-    pub fn or_latest(mut self) -> Self {
+    pub fn or_latest(self) -> Self {
         if self.is_name_only() {
-            self.tag = Some(DEFAULT_TAG.to_owned());
+            self.tagged(DEFAULT_TAG)
+        } else {
+            self
         }
-        self
     }
 
     /// The same repository, with this tag and no digest.
     pub fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
-        if !is_tag(tag) {
-            return Err(ReferenceError::Format);
+        if is_tag(tag) {
+            Ok(self.tagged(tag))
+        } else {
+            Err(ReferenceError::Format)
         }
-        Ok(Self {
-            tag: Some(tag.to_owned()),
+    }
+
+    fn tagged(&self, tag: &str) -> Self {
+        Self {
+            text: [self.repository(), ":", tag].concat().into(),
             digest: None,
-            ..self.clone()
-        })
+            ..*self
+        }
     }
 
     /// The same repository, with this digest and no tag.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self {
-            tag: None,
+            text: self.repository().into(),
             digest: Some(digest),
-            ..self.clone()
+            ..*self
         }
     }
 
@@ -153,27 +172,39 @@ impl Reference {
     #[must_use]
     pub fn without_tag(&self) -> Self {
         Self {
-            tag: None,
-            ..self.clone()
+            text: self.repository().into(),
+            digest: self.digest.clone(),
+            ..*self
         }
     }
 
     /// The name as Docker shows it: `busybox:musl`.
     pub fn familiar(&self) -> String {
-        let mut text = self.familiar_repository();
-        self.push_tag_and_digest(&mut text);
-        text
+        self.with_tag_and_digest(self.familiar_repository())
     }
 
-    fn push_tag_and_digest(&self, text: &mut String) {
-        if let Some(tag) = &self.tag {
-            text.push(':');
-            text.push_str(tag);
-        }
-        if let Some(digest) = &self.digest {
-            text.push('@');
-            text.push_str(digest.as_str());
-        }
+    fn with_tag_and_digest(&self, repository: &str) -> String {
+        let tag = &self.text[self.path_end..];
+        let digest = self.digest.as_ref().map(|digest| ["@", digest.as_str()]);
+        let [at, digest] = digest.unwrap_or_default();
+        [repository, tag, at, digest].concat()
+    }
+
+    /// What it's sorted by.
+    fn parts(&self) -> impl Ord + '_ {
+        (self.domain(), self.path(), self.tag(), &self.digest)
+    }
+}
+
+impl Ord for Reference {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for Reference {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -184,14 +215,14 @@ impl FromStr for Reference {
         if is_identifier(text) {
             return Err(ReferenceError::Identifier(text.to_owned()));
         }
-        let (domain, remainder) = split_domain(text);
+        let (domain, prefix, remainder) = split_domain(text);
         let remote = remainder.split(':').next().unwrap_or_default();
         if !is_lowercase(remote) {
-            return Err(ReferenceError::Uppercase(remote.to_owned()));
+            return Err(ReferenceError::Uppercase(format!("{prefix}{remote}")));
         }
         let (name, digest) = match remainder.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
-            None => (remainder.as_str(), None),
+            None => (remainder, None),
         };
         let (path, tag) = match name.split_once(':') {
             Some((path, tag)) => (path, Some(tag)),
@@ -201,14 +232,18 @@ impl FromStr for Reference {
         if !parts || !digest.is_none_or(has_digest_shape) {
             return Err(ReferenceError::Format);
         }
-        if path.len() > PATH_MAX {
+        if prefix.len() + path.len() > PATH_MAX {
             return Err(ReferenceError::TooLong);
         }
         let digest = digest.map(str::parse).transpose()?;
+        let path_at = domain.len() + 1;
+        let tagged = tag.map_or(["", ""], |tag| [":", tag]);
         Ok(Self {
-            domain: domain.to_owned(),
-            path: path.to_owned(),
-            tag: tag.map(str::to_owned),
+            text: [domain, "/", prefix, path, tagged[0], tagged[1]]
+                .concat()
+                .into(),
+            path_at,
+            path_end: path_at + prefix.len() + path.len(),
             digest,
         })
     }
@@ -216,9 +251,13 @@ impl FromStr for Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.repository();
-        self.push_tag_and_digest(&mut text);
-        f.write_str(&text)
+        f.write_str(&self.with_tag_and_digest(self.repository()))
+    }
+}
+
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reference({self})")
     }
 }
 
@@ -238,10 +277,10 @@ pub fn is_tag(text: &str) -> bool {
         && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
-/// Tells a registry from the first part of a path.
-fn split_domain(text: &str) -> (&str, String) {
+/// Tells a registry from the first part of a path: the registry, what is to stand before the rest, and the rest.
+fn split_domain(text: &str) -> (&str, &'static str, &str) {
     let Some((first, rest)) = text.split_once('/') else {
-        return (DEFAULT_DOMAIN, format!("{OFFICIAL_PREFIX}{text}"));
+        return (DEFAULT_DOMAIN, OFFICIAL_PREFIX, text);
     };
     let (domain, rest) = match first {
         LEGACY_DEFAULT_DOMAIN => (DEFAULT_DOMAIN, rest),
@@ -249,21 +288,24 @@ fn split_domain(text: &str) -> (&str, String) {
         _ => (DEFAULT_DOMAIN, text),
     };
     if domain == DEFAULT_DOMAIN && !rest.contains('/') {
-        (domain, format!("{OFFICIAL_PREFIX}{rest}"))
+        (domain, OFFICIAL_PREFIX, rest)
     } else {
-        (domain, rest.to_owned())
+        (domain, "", rest)
     }
 }
 
 /// A name's first part is a registry if it has a dot, a colon or an upper-case letter in it, or is
 /// `localhost`; else it is an owner on Docker Hub.
 fn names_a_domain(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || !is_lowercase(first)
+    first == "localhost" || first.bytes().any(|b| b == b'.' || b == b':') || !is_lowercase(first)
 }
 
 /// Would it stay as it is in lower case? Not the same as having no upper-case letter: there are
 /// title-case ones.
 fn is_lowercase(text: &str) -> bool {
+    if text.is_ascii() {
+        return !text.bytes().any(|b| b.is_ascii_uppercase());
+    }
     text.chars().all(|c| c.to_lowercase().eq([c]))
 }
 
@@ -299,31 +341,38 @@ fn is_domain(text: &str) -> bool {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
     };
-    let label = |part: &str| {
+    let label = |part: &[u8]| {
         !part.is_empty()
-            && !part.starts_with('-')
-            && !part.ends_with('-')
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !part.starts_with(b"-")
+            && !part.ends_with(b"-")
+            && part.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
     };
-    host.split('.').all(label) && port.is_none_or(is_port)
+    host.as_bytes().split(|&b| b == b'.').all(label) && port.is_none_or(is_port)
 }
 
 fn is_path(text: &str) -> bool {
-    text.split('/').all(is_path_component)
+    text.as_bytes().split(|&b| b == b'/').all(is_path_component)
 }
 
 /// Letters and digits, in between one dot, one or two underscores, or any number of dashes.
-fn is_path_component(text: &str) -> bool {
-    let alphanumeric = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
-    let bytes = text.as_bytes();
-    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
-        return false;
-    };
-    alphanumeric(first)
-        && alphanumeric(last)
-        && bytes.split(|&b| alphanumeric(b)).all(|separator| {
-            matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-')
-        })
+fn is_path_component(mut rest: &[u8]) -> bool {
+    let alphanumeric = |b: &u8| b.is_ascii_digit() || b.is_ascii_lowercase();
+    loop {
+        let word = rest.iter().take_while(|b| alphanumeric(b)).count();
+        if word == 0 {
+            return false;
+        }
+        rest = &rest[word..];
+        if rest.is_empty() {
+            return true;
+        }
+        let (separator, behind) =
+            rest.split_at(rest.iter().take_while(|b| !alphanumeric(b)).count());
+        if !matches!(separator, b"." | b"_" | b"__") && separator.iter().any(|&b| b != b'-') {
+            return false;
+        }
+        rest = behind;
+    }
 }
 
 #[cfg(test)]

@@ -331,7 +331,7 @@ impl Download {
                 let topic = Topic::Blob(self.what.digest.clone());
                 let whom = Whom {
                     place: &place,
-                    repository: &repository,
+                    repository,
                 };
                 Err(refusal(&mut incoming, &topic, whom).await)
             }

@@ -163,7 +163,7 @@ impl Client {
             .preferred
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(first) = preferred.get(&repository.repository()) {
+        if let Some(first) = preferred.get(repository.repository()) {
             all.sort_by_key(|place| !Arc::ptr_eq(place, first));
         }
         Ok(all)
@@ -178,7 +178,7 @@ impl Client {
         if preferred.len() >= REMEMBERED_MAX {
             preferred.clear();
         }
-        preferred.insert(repository.repository(), Arc::clone(place));
+        preferred.insert(repository.repository().to_owned(), Arc::clone(place));
     }
 
     /// The registry itself: what is sent goes there, and never to a mirror.
@@ -216,7 +216,7 @@ impl Client {
             place,
             root,
             path,
-            repository: &shown,
+            repository: shown,
             access: &call.access,
             watch,
         };

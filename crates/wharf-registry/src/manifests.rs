@@ -211,7 +211,7 @@ impl Client {
         let shown = repository.familiar_repository();
         if !incoming.response.status().is_success() {
             let topic = Topic::Repository;
-            let refused = refusal(&mut incoming, &topic, whom(place, &shown)).await;
+            let refused = refusal(&mut incoming, &topic, whom(place, shown)).await;
             return Err(refused.of_push());
         }
         let said = incoming
@@ -324,7 +324,7 @@ impl Client {
         if incoming.response.status() != reqwest::StatusCode::OK {
             let topic = Topic::Manifest(target.name.clone());
             let repository = target.repository.familiar_repository();
-            return Err(refusal(incoming, &topic, whom(place, &repository)).await);
+            return Err(refusal(incoming, &topic, whom(place, repository)).await);
         }
         incoming.check_encoding()
     }

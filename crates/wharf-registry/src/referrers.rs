@@ -115,7 +115,7 @@ impl Client {
             }
             _ => {
                 let shown = repository.familiar_repository();
-                let whom = whom(place, &shown);
+                let whom = whom(place, shown);
                 return Err(refusal(&mut incoming, &Topic::Repository, whom).await);
             }
         }

@@ -103,7 +103,7 @@ impl RegistrySink {
             _ => {
                 let topic = Topic::Blob(what.digest.clone());
                 let shown = self.repository.familiar_repository();
-                let whom = whom(&self.place, &shown);
+                let whom = whom(&self.place, shown);
                 Err(refusal(&mut incoming, &topic, whom).await.of_push())
             }
         }

@@ -86,7 +86,7 @@ impl Client {
         let mut incoming = self.ask(place, repository, call, watch).await?;
         if incoming.response.status() != StatusCode::OK {
             let shown = repository.familiar_repository();
-            return Err(refusal(&mut incoming, &Topic::Repository, whom(place, &shown)).await);
+            return Err(refusal(&mut incoming, &Topic::Repository, whom(place, shown)).await);
         }
         let root = self.root(place).await?;
         let next = next_page(&incoming, root, call.url.as_ref())?;

@@ -436,7 +436,7 @@ impl<'a> Upload<'a> {
     async fn refused(&self, incoming: &mut Incoming) -> RegistryError {
         let topic = Topic::Blob(self.what.digest.clone());
         let shown = self.sink.repository.familiar_repository();
-        let whom = whom(&self.sink.place, &shown);
+        let whom = whom(&self.sink.place, shown);
         refusal(incoming, &topic, whom).await.of_push()
     }
 

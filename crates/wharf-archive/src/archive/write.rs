@@ -272,8 +272,8 @@ impl State {
             let names: Vec<String> = saved.names.iter().map(Reference::familiar).collect();
             let top = parts.layers.last().map_or("", |layer| layer.digest.hex());
             for name in &saved.names {
-                let tags: &mut BTreeMap<_, _> =
-                    repositories.entry(name.familiar_repository()).or_default();
+                let repository = name.familiar_repository().to_owned();
+                let tags: &mut BTreeMap<_, _> = repositories.entry(repository).or_default();
                 tags.insert(name.tag().unwrap_or_default().to_owned(), top.to_owned());
             }
             match items.iter_mut().find(|item| item.config == config) {

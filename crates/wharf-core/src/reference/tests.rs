@@ -389,6 +389,18 @@ proptest! {
     }
 
     #[test]
+    fn a_repository_is_read_by_both_ways_alike(text in names()) {
+        let Ok(reference) = text.parse::<Reference>() else {
+            return Ok(());
+        };
+        let again = Reference::of_repository(reference.repository()).unwrap();
+        prop_assert_eq!(&again, &reference.repository().parse().unwrap());
+        prop_assert_eq!(again.with_tag("a").unwrap(), reference.with_tag("a").unwrap());
+        prop_assert_eq!((again.domain(), again.path()), (reference.domain(), reference.path()));
+        prop_assert!(again.tag().is_none() && again.digest().is_none());
+    }
+
+    #[test]
     fn never_panics(text in "\\PC{0,40}|[a-zA-Z0-9./:@_\\[\\]-]{0,40}") {
         if let Ok(reference) = text.parse::<Reference>() {
             prop_assert_eq!(reference.familiar().parse::<Reference>().unwrap(), reference);

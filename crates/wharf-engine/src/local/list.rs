@@ -109,7 +109,7 @@ impl Wanted {
             let (name, repository) = (reference.familiar(), reference.familiar_repository());
             patterns
                 .iter()
-                .any(|p| p.is_match(&name) || p.is_match(&repository))
+                .any(|p| p.is_match(&name) || p.is_match(repository))
         })
     }
 }

@@ -64,6 +64,6 @@ fn names(store: &Store, globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
 fn is_wanted(globs: &[Glob], reference: &Reference) -> bool {
     globs.is_empty()
         || globs.iter().any(|glob| {
-            glob.is_match(&reference.familiar()) || glob.is_match(&reference.familiar_repository())
+            glob.is_match(&reference.familiar()) || glob.is_match(reference.familiar_repository())
         })
 }

@@ -194,7 +194,7 @@ impl Pruning {
     fn fits_pattern(&self, reference: &Reference) -> bool {
         self.patterns.as_ref().is_none_or(|patterns| {
             let (name, repository) = (reference.familiar(), reference.familiar_repository());
-            let fits = |p: &Glob| p.is_match(&name) || p.is_match(&repository);
+            let fits = |p: &Glob| p.is_match(&name) || p.is_match(repository);
             patterns.iter().any(fits)
         })
     }
@@ -206,7 +206,7 @@ fn newest(rows: &Writing<'_>, number: usize) -> Result<HashSet<Reference>> {
     for entry in rows.images()? {
         for name in rows.names_of(&entry.image.id)? {
             let age = std::cmp::Reverse((entry.image.created, name.updated));
-            let repository = name.reference.repository();
+            let repository = name.reference.repository().to_owned();
             let names = repositories.entry(repository).or_default();
             names.push((age, name.reference.familiar(), name.reference));
         }

@@ -203,7 +203,7 @@ impl Happened {
         whole
             .flat_map(|name| {
                 let parsed = name.parse::<Reference>().ok();
-                let bare = parsed.map(|reference| reference.familiar_repository());
+                let bare = parsed.map(|reference| reference.familiar_repository().to_owned());
                 std::iter::once(name.clone()).chain(bare)
             })
             .collect()

@@ -122,8 +122,8 @@ pub(super) async fn disk_usage(api: &Api, version: &ApiVersion, query: &Query) -
     if asked("image") {
         let found = api.rows(|engine| Box::pin(engine.disk_usage())).await?;
         usage.layers_size = found.layers;
-        let images = found.images.iter().map(|image| {
-            let mut summary = ImageSummary::of(&image.summary);
+        let images = found.images.into_iter().map(|image| {
+            let mut summary = ImageSummary::of(image.summary);
             // Here Docker leaves empty lists as they are in Go.
             summary.repo_tags = summary.repo_tags.filter(|names| !names.is_empty());
             summary.repo_digests = summary.repo_digests.filter(|names| !names.is_empty());

@@ -323,7 +323,7 @@ impl Backend for DiskBackend {
 
 /// Under which name a repository links its content.
 fn links(repository: &Repository) -> String {
-    repository.reference().repository()
+    repository.reference().repository().to_owned()
 }
 
 fn named(repository: &Repository, tag: &str) -> Result<Reference, BackendError> {

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use wharf_core::layer::LayerFacts;
 use wharf_core::{Descriptor, Digest, Reference};
 
-use super::names::with_tag;
+use super::names::{read_repository, with_tag};
 use super::{Reading, Writing, parsed, parsed_option, time};
 use crate::rows::{BlobRow, ImageRow, LayerRow, Listed};
 use crate::{Result, StoreError};
@@ -51,8 +51,15 @@ impl Reading<'_> {
                 repo_digests: Vec::new(),
             });
         }
+        // Names that stand together are often of one image.
+        let mut last = None;
         self.each_name(|image, name| {
-            if let Some(&place) = places.get(&image) {
+            let place = match last {
+                Some((id, place)) if id == image => place,
+                _ => places.get(&image).copied(),
+            };
+            last = Some((image, place));
+            if let Some(place) = place {
                 all[place].names.push(name);
             }
         })?;
@@ -71,17 +78,16 @@ impl Reading<'_> {
              ORDER BY repository, tag",
         )?;
         let mut rows = statement.query([])?;
-        // Names of one repository stand together: it's parsed once.
-        let mut last: Option<(String, Reference)> = None;
+        // Names of one repository stand together: it's read once.
+        let mut last: Option<Reference> = None;
         while let Some(row) = rows.next()? {
-            let repository = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-            if last.as_ref().is_none_or(|(text, _)| text != repository) {
-                last = Some((repository.to_owned(), parsed(row, 0)?));
-            }
-            if let Some((_, repository)) = &last {
-                let tag = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-                take(row.get(2)?, with_tag(repository, tag)?);
-            }
+            let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            let repository = match &mut last {
+                Some(last) if last.repository() == text => last,
+                last => last.insert(read_repository(row)?),
+            };
+            let tag = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            take(row.get(2)?, with_tag(repository, tag)?);
         }
         Ok(())
     }
@@ -93,7 +99,7 @@ impl Reading<'_> {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let repository: Reference = parsed(row, 0)?;
+            let repository = read_repository(row)?;
             take(row.get(2)?, repository.with_digest(parsed(row, 1)?));
         }
         Ok(())

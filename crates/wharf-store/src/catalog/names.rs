@@ -2,7 +2,9 @@
 //! number of names.
 
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row, params};
+use wharf_core::reference::ReferenceError;
 use wharf_core::{Digest, Reference};
 
 use super::{Reading, Writing, parsed, parsed_option, time};
@@ -61,8 +63,7 @@ impl Reading<'_> {
              WHERE image = (SELECT id FROM blobs WHERE digest = ?1) ORDER BY repository, digest",
         )?;
         let all = statement.query_map([image.as_str()], |row| {
-            let repository: Reference = parsed(row, 0)?;
-            Ok(repository.with_digest(parsed(row, 1)?))
+            Ok(read_repository(row)?.with_digest(parsed(row, 1)?))
         })?;
         Ok(all.collect::<rusqlite::Result<_>>()?)
     }
@@ -75,10 +76,9 @@ impl Reading<'_> {
             "SELECT b.digest FROM repo_digests r JOIN blobs b ON b.id = r.image \
              WHERE r.repository = ?1 AND r.digest = ?2 ORDER BY r.updated DESC LIMIT 1",
         )?;
-        let found = statement
-            .query_row([reference.repository().as_str(), digest.as_str()], |row| {
-                parsed(row, 0)
-            });
+        let found = statement.query_row([reference.repository(), digest.as_str()], |row| {
+            parsed(row, 0)
+        });
         Ok(found.optional()?)
     }
 
@@ -198,7 +198,7 @@ impl Writing<'_> {
 }
 
 pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
-    let repository: Reference = parsed(row, 0)?;
+    let repository = read_repository(row)?;
     let reference = with_tag(&repository, row.get_ref(1)?.as_str()?)?;
     Ok(Name {
         reference,
@@ -209,11 +209,21 @@ pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
     })
 }
 
+/// Reads the repository in a row's first column. What is none was not written by us.
+pub(super) fn read_repository(row: &Row<'_>) -> rusqlite::Result<Reference> {
+    let text = row.get_ref(0)?.as_str()?;
+    Reference::of_repository(text).map_err(|error| of_column(0, error))
+}
+
 /// Puts a name together again. What is no tag was not written by us.
 pub(super) fn with_tag(repository: &Reference, tag: &str) -> rusqlite::Result<Reference> {
-    repository.with_tag(tag).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
-    })
+    repository
+        .with_tag(tag)
+        .map_err(|error| of_column(1, error))
+}
+
+fn of_column(column: usize, error: ReferenceError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
 fn tag_of(reference: &Reference) -> Result<&str> {

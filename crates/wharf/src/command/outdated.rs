@@ -86,7 +86,7 @@ fn row(one: &Watched, full: bool) -> Columns {
         Standing::Current | Standing::Unknown(_) => (shown(&one.local), "current"),
     };
     let texts = vec![
-        one.reference.familiar_repository(),
+        one.reference.familiar_repository().to_owned(),
         one.reference.tag().unwrap_or_default().to_owned(),
         shown(&one.local),
         remote,

@@ -65,7 +65,7 @@ fn names(store: &Store, reference: &Reference) -> Result<Vec<Name>> {
     let repository = reference.without_tag();
     let none = |message: String| Err(EngineError::new(ErrorKind::NotFound, message));
     store.read(|rows| {
-        let tags = rows.tags(&repository.repository(), None, TAGS_MAX)?;
+        let tags = rows.tags(repository.repository(), None, TAGS_MAX)?;
         if tags.is_empty() {
             let name = repository.familiar();
             return none(format!(

@@ -73,7 +73,7 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
         let shown = reference.familiar();
         let attributes = labels(&api, &shown).await;
         let repository = reference.familiar_repository();
-        api.events.tell("pull", &shown, attributes, &repository);
+        api.events.tell("pull", &shown, attributes, repository);
         Ok(())
     })
     .await

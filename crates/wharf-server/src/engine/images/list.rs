@@ -114,7 +114,7 @@ async fn collect(
     with_manifests: bool,
 ) -> wharf_engine::Result<Vec<ImageSummary>> {
     let listed = engine.images(&query).await?;
-    let mut images: Vec<ImageSummary> = listed.iter().map(ImageSummary::of).collect();
+    let mut images: Vec<ImageSummary> = listed.into_iter().map(ImageSummary::of).collect();
     if measured {
         let usage = engine.disk_usage().await?.images.into_iter();
         let shared: HashMap<String, u64> = usage

@@ -54,7 +54,7 @@ pub(in crate::engine) async fn post(
         let shown = reference.familiar();
         let attributes = labels(&api, &shown).await;
         let repository = reference.familiar_repository();
-        api.events.tell("push", &shown, attributes, &repository);
+        api.events.tell("push", &shown, attributes, repository);
         Ok(())
     })
     .await

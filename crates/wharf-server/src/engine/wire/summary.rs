@@ -44,17 +44,17 @@ pub struct ImageSummary {
 
 impl ImageSummary {
     /// What a list says of an image; names that there are none of are empty lists.
-    pub fn of(summary: &wharf_engine::ImageSummary) -> Self {
+    pub fn of(summary: wharf_engine::ImageSummary) -> Self {
         Self {
             containers: 0,
             created: summary.created.map_or(0, |time| time.as_second()),
             id: summary.id.to_string(),
-            labels: (!summary.labels.is_empty()).then(|| summary.labels.clone()),
+            labels: (!summary.labels.is_empty()).then_some(summary.labels),
             parent_id: "",
             descriptor: None,
             manifests: None,
-            repo_digests: Some(summary.repo_digests.clone()),
-            repo_tags: Some(summary.repo_tags.clone()),
+            repo_digests: Some(summary.repo_digests),
+            repo_tags: Some(summary.repo_tags),
             shared_size: UNKNOWN,
             size: summary.size,
             virtual_size: None,
