@@ -2,7 +2,8 @@
 //!
 //! What is sent goes to the registry itself, never to a mirror. A blob is asked for by HEAD, taken
 //! over from another repository where one has it, or else uploaded ([`crate::uploads`]). Manifests
-//! are put under their digests; [`RegistrySink::tag`] gives one of them its name at the end.
+//! are put under their digests; [`RegistrySink::tag`] gives one of them its name at the end. Where it is known
+//! before which one that will be ([`RegistrySink::naming`]), it is put once, under its name.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use reqwest::{Method, StatusCode};
 use wharf_core::content::read_document;
+use wharf_core::digest::Algorithm;
 use wharf_core::media_type::is_manifest;
 use wharf_core::{ContentError, Descriptor, Digest, Manifest, Reference, Sink, Source, Watch};
 
@@ -31,6 +33,8 @@ pub struct RegistrySink {
     pub(crate) repository: Reference,
     pub(crate) elsewhere: Elsewhere,
     pub(crate) watch: Arc<dyn Watch>,
+    /// What is to have which tag.
+    naming: Option<(Digest, String)>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -39,6 +43,8 @@ pub struct RegistrySink {
 struct Known {
     there: HashSet<Digest>,
     missing: HashSet<Digest>,
+    /// Which manifests were put under which tags.
+    named: HashSet<(Digest, String)>,
 }
 
 impl std::fmt::Debug for RegistrySink {
@@ -60,16 +66,34 @@ impl RegistrySink {
             repository: repository.clone(),
             elsewhere,
             watch,
+            naming: None,
             known: Arc::default(),
         })
     }
 
+    /// The same place, which puts this manifest under this tag at once.
+    #[must_use]
+    pub fn naming(&self, manifest: &Digest, tag: &str) -> Self {
+        Self {
+            // A registry names what comes under a tag by the algorithm that all of them have.
+            naming: (manifest.algorithm() == Algorithm::Sha256)
+                .then(|| (manifest.clone(), tag.to_owned())),
+            ..self.clone()
+        }
+    }
+
     /// Puts a manifest under a tag. All that it refers to must be there.
     pub async fn tag(&self, manifest: &Manifest, tag: &str) -> Result<(), RegistryError> {
-        let watch = self.watch.as_ref();
+        let name = (manifest.descriptor.digest.clone(), tag.to_owned());
+        if self.known().named.contains(&name) {
+            return Ok(());
+        }
+        let (repository, watch) = (&self.repository, self.watch.as_ref());
         self.client
-            .put_manifest(&self.repository, Some(tag), manifest, watch)
-            .await
+            .put_manifest(repository, Some(tag), manifest, watch)
+            .await?;
+        self.known().named.insert(name);
+        Ok(())
     }
 
     /// Has the repository this manifest? Mirrors are not asked.
@@ -121,10 +145,15 @@ impl RegistrySink {
                 place: source.place(),
                 source: Box::new(error),
             })?;
-        let watch = self.watch.as_ref();
-        self.client
-            .put_manifest(&self.repository, None, &manifest, watch)
-            .await?;
+        match &self.naming {
+            Some((named, tag)) if *named == what.digest => self.tag(&manifest, tag).await?,
+            _ => {
+                let (repository, watch) = (&self.repository, self.watch.as_ref());
+                self.client
+                    .put_manifest(repository, None, &manifest, watch)
+                    .await?;
+            }
+        }
         Ok(())
     }
 

@@ -334,3 +334,34 @@ async fn a_manifest_that_arrives_as_another_one_is_noticed() {
     let error = target.tag(&manifest, "2").await.unwrap_err();
     assert!(matches!(error, RegistryError::Mismatch { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_manifest_whose_name_is_known_is_put_once_under_it() {
+    let registry = TestRegistry::start();
+    let image = Image::random(7, 1, 1000).build();
+    registry.push("team/app:1", &image);
+    let (what, raw) = image.manifests().into_iter().next().unwrap();
+    let manifest = Manifest::parse(&what.media_type, raw.clone()).unwrap();
+    let target = sink(&client(), &registry.reference("team/app"));
+    let puts = || {
+        let paths = with(&registry, &Method::PUT).into_iter();
+        paths.map(|put| put.path.clone()).collect::<Vec<_>>()
+    };
+
+    put(&target.naming(&what.digest, "2"), &what, &raw)
+        .await
+        .unwrap();
+    target.tag(&manifest, "2").await.unwrap();
+    assert_eq!(puts(), ["/v2/team/app/manifests/2"]);
+
+    // A further name is another request; what is no name's manifest goes by its digest.
+    target.tag(&manifest, "3").await.unwrap();
+    let other = sink(&client(), &registry.reference("team/app"));
+    let unnamed = other.naming(&manifest.children()[0].digest, "4");
+    put(&unnamed, &what, &raw).await.unwrap();
+    let by_digest = format!("/v2/team/app/manifests/{}", what.digest);
+    assert_eq!(
+        puts()[1..],
+        ["/v2/team/app/manifests/3".to_owned(), by_digest]
+    );
+}

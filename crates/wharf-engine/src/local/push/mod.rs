@@ -48,7 +48,7 @@ pub(super) async fn push(
         store,
         settings,
         options,
-        sink: Arc::new(sink),
+        sink,
         // Nothing that is about to be sent is collected meanwhile.
         lease: Arc::new(store.lease()?),
         watch,
@@ -103,7 +103,7 @@ struct Pusher<'a> {
     store: &'a Store,
     settings: &'a Settings,
     options: &'a PushOptions,
-    sink: Arc<RegistrySink>,
+    sink: RegistrySink,
     lease: Arc<Lease>,
     watch: Arc<dyn Watch>,
 }
@@ -138,11 +138,21 @@ impl Pusher<'_> {
             parallel: self.settings.parallel,
             choose,
         };
-        let (from, to) = (Arc::new(self.store.source()), Arc::clone(&self.sink));
-        copy(from, to, &root.descriptor, &how, Arc::new(watch))
-            .await
-            .map_err(translate::copy(Origin::Store))?;
         let tag = name.reference.tag().unwrap_or_default();
+        let (from, to) = (
+            self.store.source(),
+            self.sink.naming(&root.descriptor.digest, tag),
+        );
+        copy(
+            Arc::new(from),
+            Arc::new(to),
+            &root.descriptor,
+            &how,
+            Arc::new(watch),
+        )
+        .await
+        .map_err(translate::copy(Origin::Store))?;
+        // Another name may have brought it there before.
         self.sink.tag(&root, tag).await?;
         self.remember(name, &root)?;
         let pushed = Pushed {
