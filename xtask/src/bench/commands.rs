@@ -144,7 +144,7 @@ fn store(ground: &Ground, purpose: &str, names: usize) -> anyhow::Result<PathBuf
 }
 
 fn docker_rows<'a>(ground: &'a Ground, docker: &'a Docker) -> anyhow::Result<Vec<Row<'a>>> {
-    docker.run(&["system", "prune", "--all", "--force"])?;
+    docker.begin_anew()?;
     docker.run(&["pull", "--quiet", &ground.image])?;
     let image = ground.image.as_str();
     for number in 1..DOCKER_NAMES {

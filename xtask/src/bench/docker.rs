@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -21,9 +22,18 @@ pub(crate) struct Docker {
     /// The daemon's version.
     pub(crate) version: String,
     socket: String,
-    daemon: Running,
+    /// Holds the folders with the images: one for each start.
+    folder: PathBuf,
+    containerd: bool,
+    daemon: Mutex<Daemon>,
     /// Holds the socket and the log; goes after the daemon.
     short: TempDir,
+}
+
+#[derive(Default)]
+struct Daemon {
+    starts: usize,
+    running: Option<Running>,
 }
 
 impl Docker {
@@ -40,40 +50,52 @@ impl Docker {
         ensure!(rustix::process::geteuid().is_root(), "dockerd needs root");
         // A socket's path may have 108 bytes; the workspace's may have more.
         let short = tempfile::Builder::new().prefix("bench-").tempdir()?;
-        let folder = folder.join("docker");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("cannot empty docker's folder")?;
-        }
-        fs::create_dir_all(&folder)?;
-        let socket = format!("unix://{}/docker.sock", short.path().display());
+        let docker = Self {
+            version,
+            socket: format!("unix://{}/docker.sock", short.path().display()),
+            folder: folder.join("docker"),
+            containerd,
+            daemon: Mutex::default(),
+            short,
+        };
+        docker.begin_anew()?;
+        Ok(docker)
+    }
+
+    /// Ends the daemon, and starts one that has no image. What the one before had stays on the disk: see
+    /// [`super::aside`].
+    pub(crate) fn begin_anew(&self) -> anyhow::Result<()> {
+        let mut daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        daemon.running = None;
+        daemon.starts += 1;
+        let data = self.folder.join(daemon.starts.to_string());
+        fs::create_dir_all(&data)?;
+        let short = self.short.path();
         let mut command = Command::new("dockerd");
-        command.arg("--data-root").arg(folder.join("data"));
-        command.arg("--exec-root").arg(short.path().join("exec"));
-        command.arg("--pidfile").arg(short.path().join("pid"));
+        command.arg("--data-root").arg(data);
+        command.arg("--exec-root").arg(short.join("exec"));
+        command.arg("--pidfile").arg(short.join("pid"));
         command.args(["--iptables=false", "--ip6tables=false", "--bridge=none"]);
         // No container publishes a port here, and not every package puts the proxy into PATH.
         command.arg("--userland-proxy=false");
-        let feature = format!("containerd-snapshotter={containerd}");
-        command.args(["--feature", &feature, "-H", &socket]);
+        let feature = format!("containerd-snapshotter={}", self.containerd);
+        command.args(["--feature", &feature, "-H", &self.socket]);
         let ready = || {
             let mut ping = Command::new("docker");
-            ping.args(["-H", &socket, "version"])
+            ping.args(["-H", &self.socket, "version"])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
             ping.status().is_ok_and(|status| status.success())
         };
-        let daemon = Running::start(&mut command, &short.path().join("log"), ready)?;
-        Ok(Self {
-            version,
-            socket,
-            daemon,
-            short,
-        })
+        daemon.running = Some(Running::start(&mut command, &short.join("log"), ready)?);
+        Ok(())
     }
 
     /// The daemon's process ID.
     pub(crate) fn id(&self) -> u32 {
-        self.daemon.id()
+        let daemon = self.daemon.lock().unwrap_or_else(PoisonError::into_inner);
+        // There is none only if it could not be started anew; process 0 has no figures to read.
+        daemon.running.as_ref().map_or(0, Running::id)
     }
 
     /// Where the daemon's API is.
@@ -104,14 +126,14 @@ impl Docker {
 
     /// Pulls an image that isn't here.
     pub(crate) fn pull(&self, ground: &Ground) -> anyhow::Result<Usage> {
-        self.run(&["system", "prune", "--all", "--force"])?;
+        self.begin_anew()?;
         self.measured(ground, &["pull", "--quiet", &ground.image])
     }
 
     /// Runs a command. Processor time and memory are the daemon's: it does the work.
     pub(crate) fn measured(&self, ground: &Ground, arguments: &[&str]) -> anyhow::Result<Usage> {
         // proc(5): 5 resets the peak of the resident memory.
-        fs::write(format!("/proc/{}/clear_refs", self.daemon.id()), "5")?;
+        fs::write(format!("/proc/{}/clear_refs", self.id()), "5")?;
         let disk = fs::File::open(&ground.folder)?;
         rustix::fs::syncfs(&disk)?;
         let (start, cpu) = (Instant::now(), self.cpu()?);
@@ -125,7 +147,7 @@ impl Docker {
     }
 
     fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.daemon.id()))?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id()))?;
         // proc(5): after the name in parentheses come the state as field 3, utime to cstime as 14 to 17.
         let fields: Vec<&str> = stat
             .rsplit(") ")
@@ -142,6 +164,6 @@ impl Docker {
     }
 
     fn peak(&self) -> anyhow::Result<u64> {
-        memory(self.daemon.id(), "VmHWM")
+        memory(self.id(), "VmHWM")
     }
 }

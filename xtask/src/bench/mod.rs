@@ -5,6 +5,7 @@
 //! | [`image`] | the image, made out of the machine's own /usr |
 //! | [`registry`] | who serves it |
 //! | [`peers`], [`docker`] | who pulls it |
+//! | [`aside`] | what is removed only when everything is measured |
 //! | [`archive`] | the image as a docker-archive |
 //! | [`transfers`] | whole images in and out of the store, and looks into one |
 //! | [`commands`] | short commands on large stores |
@@ -13,6 +14,7 @@
 //! | [`report`] | the tables, and which targets are met |
 
 mod archive;
+mod aside;
 mod commands;
 mod docker;
 mod engine;
@@ -74,6 +76,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     } else {
         (SIZE, "usr-large")
     };
+    aside::begin(&work, options.quick || options.only_engine)?;
     if options.only_engine {
         return only_engine(options, wharf);
     }
@@ -85,7 +88,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let named = registry.push(&named, "bench/named")?;
     let shorter = registry.push(&transfers::shorter(&image)?, "bench/shorter")?;
     let archive = archive::prepare(&image, transfers::NAME)?;
-    let folder = work.join("run");
+    let folder = work.join(aside::RUN);
     let ground = Ground {
         folder: folder.clone(),
         image: pulled,
@@ -132,7 +135,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         commands,
         engine: Some(engine),
     };
-    fs::remove_dir_all(&ground.folder).context("cannot remove what was pulled")?;
+    aside::end(&work)?;
     publish(&results.to_markdown(), options.quick)
 }
 
@@ -148,15 +151,16 @@ fn publish(report: &str, quick: bool) -> anyhow::Result<()> {
 
 /// The Engine API's part alone.
 fn only_engine(options: &Options, wharf: PathBuf) -> anyhow::Result<()> {
+    let work = workspace().join("bench/work");
     let ground = Ground {
-        folder: workspace().join("bench/work/run"),
+        folder: work.join(aside::RUN),
         image: String::new(),
         wharf,
     }
     .prepare()?;
     let rounds = if options.quick { 2 } else { options.rounds };
     let section = engine::run(&ground, options.quick, rounds)?;
-    fs::remove_dir_all(&ground.folder).context("cannot remove what was made")?;
+    aside::end(&work)?;
     println!("\n{}", section.to_markdown());
     if options.quick {
         return Ok(());

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use rustix::mount::{UnmountFlags, unmount};
 
+use super::aside::Aside;
 use super::docker::Docker;
 use super::measure::{Usage, measure};
 use crate::process::version;
@@ -70,8 +71,7 @@ impl Ground {
         let target = self.folder.join("target").join(name);
         if target.exists() {
             unmount_below(&target)?;
-            fs::remove_dir_all(&target)
-                .with_context(|| format!("cannot empty {}", target.display()))?;
+            Aside::in_folder(&self.folder).clear(&target)?;
         }
         fs::create_dir_all(&target)?;
         rustix::fs::syncfs(fs::File::open(&target)?).context("cannot sync the disk")?;

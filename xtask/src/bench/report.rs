@@ -121,8 +121,9 @@ impl Results {
         let fastest = self.fastest_copier();
         let mut text = String::from(
             "Each one pulls into an empty place; the rounds are interleaved; the time includes a sync of the file \
-             system. Medians; the memory is the largest of all rounds. Docker's processor time and memory are \
-             its daemon's.\n\n\
+             system. Nothing that has many files is removed before all is measured: a file system remembers, and \
+             would be slow for whoever unpacks next. Medians; the memory is the largest of all rounds. Docker's \
+             processor time and memory are its daemon's.\n\n\
              | who | version | rounds | time | spread | processor time | peak memory | ratio |\n\
              |---|---|--:|--:|--:|--:|--:|--:|\n",
         );

@@ -240,7 +240,7 @@ impl<'a> Stage<'a> {
             job(
                 "load",
                 Box::new(move || {
-                    docker.run(&["system", "prune", "--all", "--force"])?;
+                    docker.begin_anew()?;
                     docker.measured(ground, &["load", "-q", "-i", &text(&self.archive.path)])
                 }),
             ),
