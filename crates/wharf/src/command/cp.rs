@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -90,10 +90,20 @@ fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) ->
             "devices and pipes are not copied; see `wharf unpack`",
         ));
     }
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
-    let mut out = BufWriter::new(file);
-    engine.read_files(files, &[place], &mut |_, bytes| out.write_all(bytes))?;
-    let file = out.into_inner().map_err(|error| cannot(error.error()))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
+    let mut length = 0;
+    engine.read_files(files, &[place], &mut |_, bytes| {
+        length += bytes.len() as u64;
+        // What is all zeros takes no room: a hole stays one.
+        if bytes.iter().all(|&b| b == 0) {
+            file.seek(SeekFrom::Start(length)).map(drop)
+        } else {
+            file.write_all(bytes)
+        }
+    })?;
+    file.as_file()
+        .set_len(length)
+        .map_err(|error| cannot(&error))?;
     // Whose it is, and what it may do as somebody else, stays in the image.
     let mode = fs::Permissions::from_mode(node.entry.mode & 0o777);
     file.as_file()

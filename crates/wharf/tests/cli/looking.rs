@@ -431,3 +431,16 @@ fn files_with_holes_are_read_copied_and_unpacked() {
     assert_eq!(mode.mode() & 0o777, 0o640);
     assert!(!Path::new(&to("rootfs/GNUSparseFile.7")).exists());
 }
+
+#[test]
+fn a_copy_of_zeros_takes_no_room() {
+    let zeros = vec![0; 4 << 20];
+    let layer = Layer::new().file("zeros", &zeros);
+    let (_registry, wharf, name) = pulled(Image::builder().layer(layer));
+    let copy = wharf.folder().join("copy");
+    wharf.ok(["cp", &format!("{name}:/zeros"), &copy.display().to_string()]);
+    assert_eq!(fs::read(&copy).unwrap(), zeros);
+    // In blocks of 512 bytes.
+    let room = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&copy).unwrap());
+    assert!(room < 100, "{room} blocks");
+}

@@ -1,0 +1,236 @@
+//! Writes files of an image into a new folder (security rules 1 to 3 and 9).
+//!
+//! ```text
+//! DIR.wharf-XXXX, mode 0700:  folders ─► files, layer by layer, on all cores ─► links, devices
+//!                             ─► the folders' owners, modes and times ─► renamed to DIR
+//! ```
+//!
+//! The folder is new and nobody else's, and the tree has only folders above anything, so no name leads
+//! over a link; each is opened below the folder's descriptor all the same, with `openat2` and
+//! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`. A file is written once, by the layer that it is from: what a
+//! later layer hides is never written. Each layer is compared with its diff ID on the way. Nothing is
+//! synced: whoever unpacks can unpack again.
+
+mod plan;
+mod target;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::io::Errno;
+use wharf_archive::files::contents::contents;
+use wharf_archive::files::holes::{Expanding, Piece};
+use wharf_archive::files::{Place, Tree};
+use wharf_store::Store;
+
+use super::{FileLayer, ImageFiles, gone, unreadable};
+use crate::{EngineError, ErrorKind, Result};
+use plan::{Named, Plan};
+use target::{Folders, Target};
+
+/// More threads than this wait for the disk.
+const THREADS_MAX: usize = 8;
+
+/// Writes what is below a folder of the image.
+pub(super) fn extract(
+    store: &Store,
+    files: &ImageFiles,
+    below: Place,
+    into: &Path,
+) -> Result<Vec<String>> {
+    let cannot = |error: io::Error| cannot_write(into, &error);
+    let parent = into
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let name = into.file_name().unwrap_or(OsStr::new("rootfs"));
+    let temporary = tempfile::Builder::new()
+        .prefix(&format!(".{}.wharf-", name.to_string_lossy()))
+        .tempdir_in(parent)
+        .map_err(cannot)?;
+    let root = File::open(temporary.path()).map_err(cannot)?;
+    let target = Target::below(root.into());
+    let tree = &files.tree;
+    let mut names = tree.below(below);
+    let strip = match tree.path(below).len() {
+        0 => 0,
+        length => length + 1,
+    };
+    names
+        .iter_mut()
+        .for_each(|(path, _)| drop(path.drain(..strip)));
+    let plan = Plan::new(tree, &names);
+    let failed = |(path, error): (String, Errno)| {
+        EngineError::new(ErrorKind::Internal, format!("cannot write {path}"))
+            .because(io::Error::from(error))
+    };
+    for (path, _) in &plan.folders {
+        target
+            .folder(path)
+            .map_err(|error| failed((shown(path), error)))?;
+    }
+    write_layers(store, files, &target, &plan)?;
+    for (path, place) in &plan.others {
+        target
+            .other(path, &tree.node(*place).entry)
+            .map_err(|error| failed((shown(path), error)))?;
+    }
+    for (path, first) in &plan.links {
+        target
+            .link(first, path)
+            .map_err(|error| failed((shown(path), error)))?;
+    }
+    // From the inside out: what is written into a folder changes its time.
+    for (path, place) in plan.folders.iter().rev() {
+        target
+            .finish_folder(path, &tree.node(*place).entry)
+            .map_err(|error| failed((shown(path), error)))?;
+    }
+    let whole = if below == Place::ROOT {
+        tree.root()
+    } else {
+        Some(tree.node(below))
+    };
+    target
+        .finish_root(whole.as_ref().map(|node| &node.entry))
+        .map_err(|error| failed((shown(b"/"), error)))?;
+    put_in_place(temporary, into)?;
+    Ok(target.into_notices())
+}
+
+/// Renames the finished folder. An empty one that was there makes room; nothing else does.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is promised of an unpacked image after a power loss"
+)]
+fn put_in_place(temporary: tempfile::TempDir, into: &Path) -> Result<()> {
+    let renamed = std::fs::rename(temporary.path(), into);
+    match renamed {
+        Ok(()) => {
+            // It isn't under its old name any more: there is nothing left to remove.
+            drop(temporary.keep());
+            Ok(())
+        }
+        Err(error) => Err(cannot_write(into, &error)),
+    }
+}
+
+/// Writes every layer's files, several layers at once. Layers without files are read, too: all of
+/// them have to be right.
+fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<'_>) -> Result<()> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(THREADS_MAX).min(files.layers.len().max(1));
+    // The largest first, so that no thread begins a long one when the others are done.
+    let mut order: Vec<usize> = (0..files.layers.len()).collect();
+    order.sort_by_key(|&number| std::cmp::Reverse(files.layers[number].size));
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let none = Vec::new();
+    let run = || -> Result<()> {
+        while let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let wanted = plan.files.get(&number).unwrap_or(&none);
+            let layer = &files.layers[number];
+            let written = write_layer(store, layer, &files.tree, target, wanted);
+            if let Err(error) = written {
+                stop.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let mut result = Ok(());
+        for one in all {
+            let done = one.join().unwrap_or_else(|_| {
+                Err(EngineError::new(
+                    ErrorKind::Internal,
+                    "the unpacking stopped",
+                ))
+            });
+            result = result.and(done);
+        }
+        result
+    })
+}
+
+fn write_layer(
+    store: &Store,
+    layer: &FileLayer,
+    tree: &Tree,
+    target: &Target,
+    wanted: &[(u64, Named<'_>)],
+) -> Result<()> {
+    let mut blob = store
+        .blob(&layer.blob)?
+        .ok_or_else(|| gone(&layer.blob))?
+        .file;
+    let mut folders = Folders::new(target);
+    let mut entries = Vec::with_capacity(wanted.len());
+    for (_, (path, place)) in wanted {
+        let entry = tree.node(*place).entry;
+        if entry.size == 0 {
+            let file = folders.create(path).map_err(|error| failed(path, error))?;
+            target
+                .finish_file(&file, path, &entry)
+                .map_err(|error| failed(path, error))?;
+        }
+        entries.push(entry);
+    }
+    let mut expanding = Expanding::new(&entries);
+    let mut open: Option<(usize, File, u64)> = None;
+    let mut take = |number: usize, piece: Piece<'_>| -> io::Result<()> {
+        let (path, entry) = (wanted[number].1.0, &entries[number]);
+        let (_, file, done) = match &mut open {
+            Some(open) if open.0 == number => open,
+            _ => open.insert((number, File::from(folders.create(path)?), 0)),
+        };
+        match piece {
+            Piece::Data(bytes) => {
+                file.write_all(bytes)?;
+                *done += bytes.len() as u64;
+            }
+            Piece::Hole(length) => {
+                *done += length;
+                file.set_len(*done)?;
+                file.seek(SeekFrom::End(0))?;
+            }
+        }
+        if *done == entry.size
+            && let Some((_, file, _)) = open.take()
+        {
+            target.finish_file(&file.into(), path, entry)?;
+        }
+        Ok(())
+    };
+    let ranges = expanding.ranges();
+    contents(
+        &mut blob,
+        &ranges,
+        Some(&layer.diff_id),
+        &mut |at, bytes| expanding.write(at, bytes, &mut take),
+    )
+    .and_then(|()| expanding.finish(&mut take))
+    .map_err(|error| unreadable(layer, error))
+}
+
+fn shown(path: &[u8]) -> String {
+    OsStr::from_bytes(path).to_string_lossy().into_owned()
+}
+
+fn failed(path: &[u8], error: Errno) -> EngineError {
+    let message = format!("cannot write {}", shown(path));
+    EngineError::new(ErrorKind::Internal, message).because(io::Error::from(error))
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> EngineError {
+    let message = format!("cannot write {}: {error}", path.display());
+    EngineError::new(ErrorKind::Internal, message)
+}
