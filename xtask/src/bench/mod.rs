@@ -168,14 +168,15 @@ fn only_engine(options: &Options, wharf: PathBuf) -> anyhow::Result<()> {
     engine::replace(&section, &workspace().join("bench/RESULTS.md"))
 }
 
-/// Everybody pulls, in turn, round after round.
+/// Everybody pulls, in turn, round after round: back and forth, so that nobody always comes after the same one, who
+/// may have left the disk with work to do.
 fn pull(contenders: &mut [Contender], ground: &Ground, rounds: usize) -> anyhow::Result<Vec<Runs>> {
     let mut all: Vec<Runs> = contenders
         .iter()
         .map(|c| Runs::new("pull", c.name, c.version.clone()))
         .collect();
     for round in 0..rounds {
-        for (contender, pulls) in contenders.iter_mut().zip(&mut all) {
+        for (contender, pulls) in in_turn(round, contenders.iter_mut().zip(&mut all)) {
             if pulls.failure.is_some() || (contender.unpacks && round >= UNPACKING_ROUNDS) {
                 continue;
             }
@@ -200,4 +201,13 @@ fn pull(contenders: &mut [Contender], ground: &Ground, rounds: usize) -> anyhow:
         }
     }
     Ok(all)
+}
+
+/// All of them, in every other round from the last to the first.
+fn in_turn<T>(round: usize, all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    if round % 2 == 1 {
+        all.reverse();
+    }
+    all
 }

@@ -120,7 +120,7 @@ impl Results {
     fn pull_table(&self) -> String {
         let fastest = self.fastest_copier();
         let mut text = String::from(
-            "Each one pulls into an empty place; the rounds are interleaved; the time includes a sync of the file \
+            "Each one pulls into an empty place; the rounds are interleaved, back and forth; the time includes a sync of the file \
              system. Nothing that has many files is removed before all is measured: a file system remembers, and \
              would be slow for whoever unpacks next. Medians; the memory is the largest of all rounds. Docker's \
              processor time and memory are its daemon's.\n\n\

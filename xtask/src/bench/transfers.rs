@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::archive::Archive;
 use super::docker::Docker;
 use super::image::{Image, TAG};
+use super::in_turn;
 use super::measure::{Usage, measure};
 use super::peers::Ground;
 use super::registry::Registry;
@@ -40,7 +41,7 @@ struct Job<'a> {
     once: Once<'a>,
 }
 
-/// Runs every job in turn, round after round.
+/// Runs every job in turn, round after round, back and forth.
 pub(crate) fn run(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Runs>> {
     let store = stage.ground.empty("transfers")?;
     stage.wharf(&store, &["pull", "--quiet", &stage.ground.image])?;
@@ -52,7 +53,7 @@ pub(crate) fn run(stage: &Stage<'_>, rounds: usize) -> anyhow::Result<Vec<Runs>>
         jobs.extend(stage.docker_jobs(docker));
     }
     for round in 0..rounds {
-        for job in &mut jobs {
+        for job in in_turn(round, jobs.iter_mut()) {
             if job.runs.failure.is_some() || (job.slow && round >= SLOW_ROUNDS) {
                 continue;
             }
@@ -235,7 +236,7 @@ impl<'a> Stage<'a> {
             slow: true,
             once,
         };
-        // In this order: what is loaded is saved and pushed.
+        // In this order in the first round: what is loaded is saved and pushed.
         vec![
             job(
                 "load",
