@@ -75,7 +75,7 @@ pub(super) fn extract(
             .map_err(|error| failed((shown(path), error)))?;
     }
     write_layers(store, files, &target, &plan)?;
-    for (path, place) in &plan.others {
+    for (_, (path, place)) in &plan.others {
         target
             .other(path, &tree.node(*place).entry)
             .map_err(|error| failed((shown(path), error)))?;
