@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wharf_archive::files::{Kind, Node, Place};
+use wharf_engine::target::obstacle;
 use wharf_engine::{ImageFiles, LocalEngine, is_file};
 
 use super::files::{platform, split_whole, wrong};
@@ -77,10 +78,6 @@ fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) ->
     let node = files.tree.node(place);
     let cannot =
         |error: &io::Error| Failure::error(format!("cannot write {}: {error}", target.display()));
-    let folder = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
     if node.entry.kind == Kind::Symlink {
         let link = PathBuf::from(std::ffi::OsStr::from_bytes(node.entry.link));
         return std::os::unix::fs::symlink(link, target).map_err(|error| cannot(&error));
@@ -90,6 +87,17 @@ fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) ->
             "devices and pipes are not copied; see `wharf unpack`",
         ));
     }
+    // Into what a link leads to; what is no file is not replaced by one.
+    let through = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+    let target = through.as_path();
+    if let Some(obstacle) = obstacle(target) {
+        let message = format!("{}: {obstacle}", target.display());
+        return Err(Failure::error(message));
+    }
+    let folder = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
     let mut length = 0;
     engine.read_files(files, &[place], &mut |_, bytes| {

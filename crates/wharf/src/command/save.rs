@@ -4,11 +4,13 @@
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use wharf_core::Platform;
 use wharf_core::platform::PlatformError;
-use wharf_engine::{Engine as _, SaveOptions};
+use wharf_engine::{Engine as _, SaveOptions, target};
 
 use crate::context::Context;
 use crate::exit::{Failure, Result};
@@ -38,7 +40,16 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
             let message = "cowardly refusing to save to a terminal. Use the -o flag or redirect";
             return Err(Failure::error(message));
         }
-        return to(context, arguments, &options, Box::new(io::stdout()));
+        let broken = Arc::new(AtomicBool::new(false));
+        let out = Stdout(Arc::clone(&broken));
+        return to(context, arguments, &options, Box::new(out)).map_err(|failure| {
+            // Whoever closed the pipe knows.
+            if broken.load(Ordering::Relaxed) {
+                Failure::output(io::ErrorKind::BrokenPipe.into())
+            } else {
+                failure
+            }
+        });
     };
     let file = begin(Path::new(path))?;
     let writer = file.reopen().map_err(|error| cannot_save(&error))?;
@@ -66,6 +77,29 @@ fn to(
     runtime::heavy(async { Ok(engine.save(&arguments.images, options, out).await?) })
 }
 
+/// Standard output, which notes that nobody reads it any more.
+struct Stdout(Arc<AtomicBool>);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.noted(io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.noted(io::stdout().flush())
+    }
+}
+
+impl Stdout {
+    fn noted<T>(&self, written: io::Result<T>) -> io::Result<T> {
+        written.inspect_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        })
+    }
+}
+
 /// A file beside `path`, mode 0600, which goes away unless it is finished (Docker 28.5: atomicwriter).
 fn begin(path: &Path) -> Result<tempfile::NamedTempFile> {
     let parent = path
@@ -79,9 +113,8 @@ fn begin(path: &Path) -> Result<tempfile::NamedTempFile> {
         );
         return Err(Failure::error(message));
     }
-    if path.is_dir() {
-        let message = "failed to save image: cannot write to a directory";
-        return Err(Failure::error(message));
+    if let Some(obstacle) = target::obstacle(path) {
+        return Err(Failure::error(format!("failed to save image: {obstacle}")));
     }
     let prefix = format!(
         ".tmp-{}",

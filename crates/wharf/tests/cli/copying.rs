@@ -169,6 +169,13 @@ fn one_platform_can_be_copied_alone() {
     assert_eq!(none.code, Some(1));
     let words = "no matching manifest for linux/s390x";
     assert!(none.stderr.contains(words), "{}", none.stderr);
+    // Nor is one that stands alone taken for another one.
+    let again = registry.name("other/multi:1");
+    let none = wharf.run(["copy", "--platform", "linux/amd64", &to, &again]);
+    assert_eq!(none.code, Some(1));
+    let words = "the image is for linux/arm64, and not for linux/amd64";
+    assert!(none.stderr.contains(words), "{}", none.stderr);
+    wharf.ok(["copy", "--platform", "linux/arm64", &to, &again]);
 }
 
 #[test]

@@ -444,3 +444,50 @@ fn a_copy_of_zeros_takes_no_room() {
     let room = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(&copy).unwrap());
     assert!(room < 100, "{room} blocks");
 }
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    let layer = Layer::new().file("file", b"content");
+    let (_registry, wharf, name) = pulled(Image::builder().layer(layer));
+    let at = |file: &str| wharf.folder().join(file);
+    let from = format!("{name}:/file");
+    std::os::unix::fs::symlink(at("behind"), at("link")).unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", at("dangling")).unwrap();
+    let status = std::process::Command::new("mkfifo")
+        .arg(at("pipe"))
+        .status();
+    assert!(status.unwrap().success());
+    let pipe = "cannot write to a named pipe (FIFO)";
+    let link = "cannot write to a symbolic link directly";
+    for (file, obstacle) in [("pipe", pipe), ("dangling", link), ("link", link)] {
+        let before = fs::symlink_metadata(at(file)).unwrap().file_type();
+        let path = at(file).display().to_string();
+        let mut commands = vec![
+            vec![
+                "save".to_owned(),
+                "-o".to_owned(),
+                path.clone(),
+                name.clone(),
+            ],
+            vec![
+                "copy".to_owned(),
+                name.clone(),
+                format!("docker-archive:{path}"),
+            ],
+        ];
+        if file != "link" {
+            commands.push(vec!["cp".to_owned(), from.clone(), path]);
+        }
+        for command in commands {
+            let refused = wharf.run(&command);
+            assert_eq!(refused.code, Some(1), "{command:?}");
+            assert!(refused.stderr.contains(obstacle), "{}", refused.stderr);
+            assert_eq!(fs::symlink_metadata(at(file)).unwrap().file_type(), before);
+        }
+    }
+    // A copy goes through a link, as cp's does.
+    fs::write(at("behind"), "before").unwrap();
+    wharf.ok(["cp", &from, &at("link").display().to_string()]);
+    assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+    assert_eq!(fs::read(at("behind")).unwrap(), b"content");
+}

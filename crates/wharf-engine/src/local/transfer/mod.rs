@@ -15,7 +15,7 @@ use std::sync::Arc;
 use wharf_core::content::read_document;
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::{Index, Kind};
-use wharf_core::{Descriptor, Manifest, Platform, Watch};
+use wharf_core::{Descriptor, ImageConfig, Manifest, Platform, Watch};
 use wharf_registry::Registry;
 use wharf_store::Store;
 
@@ -77,6 +77,7 @@ impl Transfer<'_> {
             return Ok(root);
         };
         let Kind::Index(index) = &root.kind else {
+            check_platform(source, &root, wanted).await?;
             return Ok(root);
         };
         let child = index.choose(wanted).ok_or_else(|| {
@@ -86,6 +87,26 @@ impl Transfer<'_> {
         let child = Descriptor::new(child.media_type.clone(), child.digest.clone(), child.size);
         read(source, &child).await
     }
+}
+
+/// An image that is for another platform is not what was asked for.
+async fn check_platform(source: &From, root: &Manifest, wanted: &Platform) -> Result<()> {
+    let Kind::Image(image) = &root.kind else {
+        return Ok(());
+    };
+    let raw = read_document(source.content().as_ref(), &image.config)
+        .await
+        .map_err(translate::content(source.origin()))?;
+    let Ok(config) = ImageConfig::parse(raw) else {
+        // What has no platform is for every one.
+        return Ok(());
+    };
+    let has = config.platform();
+    if has.os.is_empty() || wanted.runs().iter().any(|fits| fits.is(&has)) {
+        return Ok(());
+    }
+    let message = format!("the image is for {has}, and not for {wanted}");
+    Err(EngineError::new(ErrorKind::NotFound, message))
 }
 
 /// Of an index, what the source has: an archive may hold one platform of several.

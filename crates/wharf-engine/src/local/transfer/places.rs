@@ -17,6 +17,7 @@ use wharf_store::WhileRoom;
 use super::referrers::About;
 use super::{Transfer, shown};
 use crate::local::translate::{self, Origin};
+use crate::target::obstacle;
 use crate::{EngineError, ErrorKind, Location, Result};
 
 /// By which annotation an index in a layout names what it lists.
@@ -149,6 +150,10 @@ impl Transfer<'_> {
                 let name = name.as_deref().map(str::parse::<Reference>).transpose();
                 let name =
                     name.map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?;
+                if let Some(obstacle) = obstacle(path) {
+                    let message = format!("{}: {obstacle}", path.display());
+                    return Err(EngineError::new(ErrorKind::Invalid, message));
+                }
                 let folder = path
                     .parent()
                     .filter(|folder| !folder.as_os_str().is_empty());
