@@ -183,6 +183,14 @@ impl Reference {
         self.with_tag_and_digest(self.familiar_repository())
     }
 
+    /// Compares what is printed of both, in full.
+    pub fn cmp_texts(&self, other: &Self) -> Ordering {
+        match (&self.digest, &other.digest) {
+            (None, None) => self.text.cmp(&other.text),
+            _ => self.to_string().cmp(&other.to_string()),
+        }
+    }
+
     fn with_tag_and_digest(&self, repository: &str) -> String {
         let tag = &self.text[self.path_end..];
         let digest = self.digest.as_ref().map(|digest| ["@", digest.as_str()]);

@@ -15,9 +15,19 @@ impl Filters {
             .push(value.to_owned());
     }
 
+    /// Notes that a name was given, if only without a value.
+    pub fn mention(&mut self, name: &str) {
+        self.0.entry(name.to_owned()).or_default();
+    }
+
     /// The values of one name; empty if it was not given.
     pub fn get(&self, name: &str) -> &[String] {
         self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Was this name given?
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// The names that were given.

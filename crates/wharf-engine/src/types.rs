@@ -221,6 +221,8 @@ pub enum Removed {
         name: String,
         /// The ID of the image that it showed.
         image: Digest,
+        /// The labels that the image had.
+        labels: BTreeMap<String, String>,
         /// Is it a digest that went only because its repository's last tag did? Docker tells of no event then.
         along: bool,
     },

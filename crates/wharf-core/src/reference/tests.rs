@@ -353,6 +353,30 @@ fn changes_tag_and_digest() {
     }
 }
 
+#[test]
+fn texts_are_compared_in_full() {
+    let mut all = [
+        "zz:1",
+        "quay.io/a/b:2",
+        "busybox:musl",
+        "ghcr.io/a/b:1",
+        "aa/b-c:1",
+        "aa/b:1",
+    ]
+    .map(parse);
+    all.sort_by(Reference::cmp_texts);
+    let shown = all.map(|reference| reference.familiar());
+    let expected = [
+        "aa/b-c:1",
+        "aa/b:1",
+        "busybox:musl",
+        "zz:1",
+        "ghcr.io/a/b:1",
+        "quay.io/a/b:2",
+    ];
+    assert_eq!(shown, expected);
+}
+
 /// Names that follow the grammar, the rare corners among them.
 fn names() -> impl Strategy<Value = String> {
     let component = "[a-z0-9]{1,3}((\\.|_|__|-{1,3})[a-z0-9]{1,3}){0,2}";

@@ -163,6 +163,10 @@ pub(super) fn boolean(filters: &Filters, name: &str) -> Result<Option<bool>> {
             .any(|v| words.contains(&v.as_str()))
     };
     match (filters.get(name), is(["1", "true"]), is(["0", "false"])) {
+        ([], ..) if filters.has(name) => {
+            let message = format!("invalid filter '{name}'");
+            Err(EngineError::new(ErrorKind::Invalid, message).hint("it takes true or false"))
+        }
         ([], ..) => Ok(None),
         (_, true, false) => Ok(Some(true)),
         (_, false, true) => Ok(Some(false)),
@@ -194,11 +198,11 @@ pub(super) fn until(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Times
     })
 }
 
-/// The names as Docker shows and sorts them.
+/// The names as Docker shows and sorts them: by what they are in full.
 pub(super) fn familiar_sorted<'r>(references: impl Iterator<Item = &'r Reference>) -> Vec<String> {
-    let mut all: Vec<String> = references.map(Reference::familiar).collect();
-    all.sort_unstable();
-    all
+    let mut all: Vec<&Reference> = references.collect();
+    all.sort_unstable_by(|a, b| a.cmp_texts(b));
+    all.into_iter().map(Reference::familiar).collect()
 }
 
 /// A row as a list shows it.

@@ -16,9 +16,9 @@ use wharf_store::{ImageRow, Listed, Name, Store, StoreError, Writing};
 
 use super::find::kept;
 use super::list::{Label, boolean, globs, known, until};
-use super::remove::{delete, references, remove};
+use super::remove::{delete, references, remove_name};
 use crate::glob::Glob;
-use crate::{EngineError, ErrorKind, PruneOptions, Pruned, RemoveOptions, Removed, Result};
+use crate::{EngineError, ErrorKind, PruneOptions, Pruned, Removed, Result};
 
 const PRUNE_FILTERS: [&str; 5] = ["dangling", "label", "label!", "reference", "until"];
 
@@ -167,14 +167,14 @@ impl Pruning {
             return remove_whole(rows, id, removed);
         }
         for name in names.iter().filter(|name| self.may_go(name)) {
-            remove_name(rows, &name.reference, removed)?;
+            remove_name(rows, &name.reference, id, removed)?;
         }
         if !rows.names_of(id)?.is_empty() {
             return Ok(());
         }
         for digest in rows.repo_digests_of(id)? {
             if self.fits_pattern(&digest) {
-                remove_name(rows, &digest, removed)?;
+                remove_name(rows, &digest, id, removed)?;
             }
         }
         Ok(())
@@ -231,21 +231,10 @@ fn reclaimed(sizes: &HashMap<Digest, u64>, removed: &[Removed]) -> u64 {
 /// Removes an image name by name, so that what is printed is what `rmi` would have printed.
 fn remove_whole(rows: &mut Writing<'_>, id: &Digest, removed: &mut Vec<Removed>) -> Result<()> {
     while let Some(reference) = references(rows, id)?.first() {
-        remove_name(rows, reference, removed)?;
+        remove_name(rows, reference, id, removed)?;
     }
     if kept(rows, id)?.is_some() {
         delete(rows, id, removed)?;
     }
-    Ok(())
-}
-
-fn remove_name(
-    rows: &mut Writing<'_>,
-    reference: &Reference,
-    removed: &mut Vec<Removed>,
-) -> Result<()> {
-    // The full name: it can't be taken for an ID.
-    let name = reference.to_string();
-    removed.extend(remove(rows, &name, &RemoveOptions::default())?);
     Ok(())
 }

@@ -70,13 +70,14 @@ fn remove_all(
     let id = found.image.id.clone();
     match found.by {
         By::Name(name) => {
-            let target = untag(rows, &name, &id, removed)?;
-            if let Some(target) = target {
-                drop_siblings(rows, &target, &id, removed)?;
+            remove_name(rows, &name, &id, removed)?;
+            // An index's digest names each of its platforms that is here.
+            if name.digest().is_some() {
+                while let Some(other) = rows.repo_digest(&name)? {
+                    remove_name(rows, &name, &other, removed)?;
+                }
             }
-            if !references(rows, &id)?.is_empty() {
-                return Ok(());
-            }
+            Ok(())
         }
         By::Id => {
             let all = references(rows, &id)?;
@@ -94,9 +95,25 @@ fn remove_all(
             for reference in all {
                 drop_reference(rows, &reference, &id, false, removed)?;
             }
+            delete(rows, &id, removed)
         }
     }
-    delete(rows, &id, removed)
+}
+
+/// Removes one name of this image, and the image with the last one.
+pub(super) fn remove_name(
+    rows: &mut Writing<'_>,
+    name: &Reference,
+    id: &Digest,
+    removed: &mut Vec<Removed>,
+) -> Result<()> {
+    if let Some(target) = untag(rows, name, id, removed)? {
+        drop_siblings(rows, &target, id, removed)?;
+    }
+    if references(rows, id)?.is_empty() {
+        delete(rows, id, removed)?;
+    }
+    Ok(())
 }
 
 /// Removes one name of an image, and the repository's digests of it if that was its last tag there.
@@ -182,9 +199,11 @@ fn drop_reference(
     let is_said =
         |one: &Removed| matches!(one, Removed::Untagged { name, .. } if *name == familiar);
     if !removed.iter().any(is_said) {
+        let labels = rows.image(id)?.map(|image| image.labels);
         removed.push(Removed::Untagged {
             name: familiar,
             image: id.clone(),
+            labels: labels.unwrap_or_default(),
             along,
         });
     }
@@ -217,7 +236,7 @@ pub(super) fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Referenc
         .map(|name| name.reference)
         .collect();
     all.extend(rows.repo_digests_of(id)?);
-    all.sort_by_cached_key(Reference::familiar);
+    all.sort_unstable_by(Reference::cmp_texts);
     Ok(all)
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[arg(short, long)]
     force: bool,
     /// Remove names too, but keep the newest ones of each repository: so many
-    #[arg(long, value_name = "number")]
+    #[arg(long, value_name = "number", value_parser = how_many)]
     keep: Option<NonZeroUsize>,
     /// Remove names too, but only what was not pulled, tagged, pushed or loaded for so long: "12h", "30d", "2w"
     #[arg(long, value_name = "duration", value_parser = long_duration)]
@@ -100,11 +100,18 @@ fn what(arguments: &Arguments) -> String {
     }
 }
 
+fn how_many(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "a number from 1 on is expected")
+}
+
 /// The command line's filters, and those of Docker's `config.json` that do not contradict them (Docker 28.5:
 /// `PruneFilters`).
 pub(super) fn filters(context: &Context, given: &[(String, String)]) -> Filters {
     let mut filters = Filters::default();
-    for (name, value) in given.iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, value) in given
+        .iter()
+        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
+    {
         filters.add(name, value);
     }
     for text in docker_config::read(&context.environment).prune_filters {
@@ -158,6 +165,8 @@ pub(super) fn text(pruned: &Pruned) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use wharf_core::Digest;
 
     use super::*;
@@ -170,6 +179,7 @@ mod tests {
                 Removed::Untagged {
                     name: "app:1".into(),
                     image: Digest::of(b""),
+                    labels: BTreeMap::new(),
                     along: false,
                 },
                 Removed::Deleted(Digest::of(b"")),

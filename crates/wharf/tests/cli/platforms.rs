@@ -184,3 +184,29 @@ fn one_platform_is_removed_and_the_name_shows_another() {
     assert_eq!(wharf.ok(["images", "-aq"]), "");
     assert!(wharf.ok(["store", "check"]).starts_with("0 blobs"));
 }
+
+#[test]
+fn a_prune_leaves_the_digest_of_the_platform_that_the_name_shows() {
+    let (wharf, _registry, name) = two_platforms();
+    let digests = || wharf.ok(["inspect", "-f", "{{json .RepoDigests}}", &name]);
+    let before = digests();
+    let arm = id(&wharf, &name, "linux/arm64");
+    let pruned = wharf.ok(["image", "prune", "-f"]);
+    assert_eq!(pruned.matches("untagged: ").count(), 1, "{pruned}");
+    assert!(pruned.contains(&format!("deleted: {arm}")), "{pruned}");
+    assert_eq!(digests(), before);
+}
+
+#[test]
+fn an_index_s_digest_is_removed_from_all_its_platforms() {
+    let (wharf, _registry, name) = two_platforms();
+    let digest = wharf.ok(["inspect", "-f", "{{index .RepoDigests 0}}", &name]);
+    let removed = wharf.ok(["rmi", digest.trim()]);
+    assert_eq!(removed.matches("Untagged: ").count(), 1, "{removed}");
+    assert_eq!(wharf.run(["inspect", digest.trim()]).code, Some(1));
+    // The platform that has a tag stays.
+    assert_eq!(
+        wharf.ok(["inspect", "-f", "{{json .RepoDigests}}", &name]),
+        "[]\n"
+    );
+}

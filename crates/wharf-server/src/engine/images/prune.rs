@@ -26,7 +26,7 @@ pub(in crate::engine) async fn post(api: &Api, query: &Query) -> Result<Response
     let pruned = api
         .rows(move |engine| Box::pin(async move { engine.prune(&options).await }))
         .await?;
-    tell(api, &pruned.removed).await;
+    tell(api, &pruned.removed);
     api.events.tell_prune(pruned.reclaimed);
     let gone: Vec<Gone> = pruned.removed.iter().map(Gone::from).collect();
     let report = Report {

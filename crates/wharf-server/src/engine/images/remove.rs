@@ -1,12 +1,13 @@
 //! `DELETE /images/NAME`
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use wharf_core::Platform;
 use wharf_engine::{RemoveOptions, Removed};
 
-use super::labels;
 use crate::engine::Api;
 use crate::engine::answer::{Failure, Result, json};
 use crate::engine::query::{Query, platform};
@@ -55,25 +56,25 @@ pub(in crate::engine) async fn delete(
     let removed = api
         .rows(move |engine| Box::pin(async move { engine.remove(&name, &options).await }))
         .await?;
-    tell(api, &removed).await;
+    tell(api, &removed);
     let gone: Vec<Gone> = removed.iter().map(Gone::from).collect();
     Ok(json(StatusCode::OK, &gone))
 }
 
 /// Tells of what went: of names, and of images. A digest that goes with its repository's last tag is not told of
 /// (Docker 28.5: ImageDelete).
-pub(super) async fn tell(api: &Api, removed: &[Removed]) {
+pub(super) fn tell(api: &Api, removed: &[Removed]) {
     for one in removed {
-        let (action, id) = match one {
+        let (action, id, labels) = match one {
             Removed::Untagged {
                 image,
+                labels,
                 along: false,
                 ..
-            } => ("untag", image),
-            Removed::Deleted(id) => ("delete", id),
+            } => ("untag", image, labels.clone()),
+            Removed::Deleted(id) => ("delete", id, BTreeMap::new()),
             Removed::Untagged { along: true, .. } | Removed::DeletedLayers(_) => continue,
         };
-        let id = id.as_str();
-        api.events.tell(action, id, labels(api, id).await, id);
+        api.events.tell(action, id.as_str(), labels, id.as_str());
     }
 }
