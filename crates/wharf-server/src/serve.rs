@@ -54,14 +54,14 @@ where
     let (end, ended) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    // Who has come, and has no place yet: an idle connection ends only if somebody waits.
+    let mut waiting = None;
     loop {
-        let accepted = async {
-            let slot = take_slot(&slots, &idle).await;
-            (listener.accept().await.0, slot)
-        };
         tokio::select! {
             () = &mut shutdown => break,
-            (stream, slot) = accepted => {
+            (stream, _) = listener.accept(), if waiting.is_none() => waiting = Some(stream),
+            slot = take_slot(&slots, &idle), if waiting.is_some() => {
+                let Some(stream) = waiting.take() else { continue };
                 let seat = Idle::take_seat(&idle);
                 let (router, ended) = (router.clone(), ended.clone());
                 connections.spawn(async move {
@@ -72,12 +72,23 @@ where
             Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
+    drop((listener, waiting));
     // Nobody listens any more if every connection has ended already.
     end.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!("requests in progress were cut off");
+    }
+}
+
+/// Every request has it: becomes ready when the server ends, for answers that would go on for ever.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending(watch::Receiver<bool>);
+
+impl Ending {
+    pub(crate) async fn begins(&mut self) {
+        // Without a sender the server has ended already.
+        drop(self.0.wait_for(|ended| *ended).await);
     }
 }
 
@@ -216,12 +227,15 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let (end, seat_of_end) = (Arc::clone(&seat.end), Arc::clone(&seat));
+    let ending = Ending(ended.clone());
     // Dropped after the connection, whose last answer may still come back to the list.
     let leaving = Leaving(Arc::clone(&seat));
     let service = service_fn(move |request: Request<Incoming>| {
         let (router, busy) = (router.clone(), Busy::begin(&seat));
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ending.clone());
         async move {
-            let answer: Response<Body> = match router.oneshot(request.map(Body::new)).await {
+            let answer: Response<Body> = match router.oneshot(request).await {
                 Ok(answer) => answer,
                 Err(never) => match never {},
             };

@@ -172,7 +172,7 @@ pub(crate) fn say_errors(errors: &[EngineError]) {
 
 /// One error, and the advice below it.
 fn error_text(message: &str, hint: Option<&str>, bold: bool) -> String {
-    let message = printable(message);
+    let message = without_numbers(&printable(message));
     let mut text = match (message.strip_prefix("Error"), bold) {
         // Docker's own words begin so already.
         (Some(_), _) => message,
@@ -186,6 +186,25 @@ fn error_text(message: &str, hint: Option<&str>, bold: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Without what the system's own messages add for programmers: the error's number, and the name of a temporary
+/// file behind it.
+fn without_numbers(text: &str) -> String {
+    const NUMBER: &str = " (os error ";
+    const PLACE: &str = " at path \"";
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once(NUMBER) {
+        let Some((_, behind)) = behind.split_once(')') else {
+            break;
+        };
+        out.push_str(before);
+        let placed = behind.strip_prefix(PLACE);
+        rest = placed
+            .and_then(|path| path.split_once('"'))
+            .map_or(behind, |(_, behind)| behind);
+    }
+    out + rest
 }
 
 /// Without control characters: parts of a message may come from a registry, and must not move the
@@ -260,6 +279,19 @@ mod tests {
             in_the_words_of(Program::Docker, text()),
             "hint: log in with `docker login x`\n"
         );
+    }
+
+    #[test]
+    fn the_systems_messages_lose_their_numbers() {
+        let text = |reason: &str| Failure::error(format!("cannot write x: {reason}")).text(false);
+        let plain = "Error: cannot write x: No such file\n";
+        assert_eq!(text("No such file (os error 2)"), plain);
+        assert_eq!(
+            text("No such file (os error 2) at path \"/a/.tmpX\""),
+            plain
+        );
+        assert_eq!(text("No such file"), plain);
+        assert_eq!(text(" (os error "), "Error: cannot write x:  (os error \n");
     }
 
     #[test]

@@ -43,15 +43,17 @@ pub(crate) fn heavy<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// Becomes ready with the first signal that asks the program to end: for servers, which end well.
-pub(crate) async fn told_to_end() -> Result<()> {
+/// Becomes ready with the first signal that asks the program to end: for servers, which end well. From this call on
+/// no signal is missed, whether anybody waits yet or not.
+pub(crate) fn told_to_end() -> Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_start)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_start)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 /// Runs a server, which minds signals itself.

@@ -10,13 +10,27 @@ use crate::{EngineError, ErrorKind, HistoryEntry, ImageDetail, Result};
 /// What to do about a damaged image.
 const REPAIR: &str = "`wharf store check --repair` sets aside what is damaged; then pull it again";
 
+/// How often an image that looks damaged is looked at again: somebody would have to remove and pull it each time.
+const LOOKS_MORE: usize = 3;
+
 /// Says everything about the image that `name` means.
 pub(super) fn inspect(
     store: &Store,
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<ImageDetail> {
-    let (image, tags, digests) = store.read(|rows| named(rows, name, platform))?;
+    unless_gone(store, name, platform, || {
+        let (image, tags, digests) = store.read(|rows| named(rows, name, platform))?;
+        detail(store, image, tags, digests)
+    })
+}
+
+fn detail(
+    store: &Store,
+    image: ImageRow,
+    tags: Vec<String>,
+    digests: Vec<String>,
+) -> Result<ImageDetail> {
     let config = read_config(store, &image)?;
     let manifest = image.manifest.clone();
     let last_tagged = image.last_tagged;
@@ -35,7 +49,13 @@ pub(super) fn history(
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<Vec<HistoryEntry>> {
-    let (image, tags, _) = store.read(|rows| named(rows, name, platform))?;
+    unless_gone(store, name, platform, || {
+        let (image, tags, _) = store.read(|rows| named(rows, name, platform))?;
+        steps(store, image, tags)
+    })
+}
+
+fn steps(store: &Store, image: ImageRow, tags: Vec<String>) -> Result<Vec<HistoryEntry>> {
     let config = read_config(store, &image)?;
     let layers = store.read(|rows| Ok::<_, EngineError>(rows.layers(&image.id)?))?;
     let mut sizes = layers.iter().map(|layer| layer.size);
@@ -64,6 +84,26 @@ pub(super) fn history(
         last.tags = tags;
     }
     Ok(entries)
+}
+
+/// An image that looks damaged may have been removed between a look at its rows and one at its files, and pulled
+/// again: it is looked at once more. Gone for good, it is not found.
+fn unless_gone<T>(
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+    look: impl Fn() -> Result<T>,
+) -> Result<T> {
+    let mut seen = look();
+    for _ in 0..LOOKS_MORE {
+        let Err(error) = &seen else { break };
+        if error.kind != ErrorKind::Corrupt {
+            break;
+        }
+        store.read(|rows| named(rows, name, platform).map(drop))?;
+        seen = look();
+    }
+    seen
 }
 
 fn named(

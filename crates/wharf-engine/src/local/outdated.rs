@@ -20,7 +20,7 @@ pub(super) async fn outdated(
         .map(|pattern| Glob::new(pattern))
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?;
-    let names = names(store, &globs)?;
+    let names = names(store, patterns, &globs)?;
     let asked = stream::iter(names).map(|(reference, local)| async {
         let standing = match registry.head(&reference).await {
             Ok(remote) if remote.digest == local => Standing::Current,
@@ -39,11 +39,15 @@ pub(super) async fn outdated(
 
 /// The names, sorted, each with what it points to here. What never came from its repository is left
 /// out: nobody else has it.
-fn names(store: &Store, globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
+fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
     store.read(|rows| {
         let mut all = Vec::new();
+        let mut found = vec![false; globs.len()];
         for image in rows.images()? {
             for reference in image.names {
+                for (glob, found) in globs.iter().zip(&mut found) {
+                    *found |= fits(glob, &reference);
+                }
                 let repository = reference.repository();
                 let known = image.repo_digests.iter();
                 let from_there = known
@@ -56,14 +60,20 @@ fn names(store: &Store, globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
                 all.extend(name.map(|name| (reference, name.target)));
             }
         }
+        if let Some(at) = found.iter().position(|found| !found) {
+            let message = format!("no name here fits {:?}", patterns[at]);
+            return Err(EngineError::new(ErrorKind::NotFound, message)
+                .hint("`wharf images` lists the names that are here"));
+        }
         all.sort_by_cached_key(|(reference, _)| reference.to_string());
         Ok::<_, EngineError>(all)
     })
 }
 
 fn is_wanted(globs: &[Glob], reference: &Reference) -> bool {
-    globs.is_empty()
-        || globs.iter().any(|glob| {
-            glob.is_match(&reference.familiar()) || glob.is_match(reference.familiar_repository())
-        })
+    globs.is_empty() || globs.iter().any(|glob| fits(glob, reference))
+}
+
+fn fits(glob: &Glob, reference: &Reference) -> bool {
+    glob.is_match(&reference.familiar()) || glob.is_match(reference.familiar_repository())
 }

@@ -140,7 +140,14 @@ async fn tell(
     helper::tell(name, verb, input, search)
         .await
         .map_err(|trouble| RegistryError::Setting {
-            what: format!("error {verb}ing credentials"),
+            what: format!(
+                "error {} credentials",
+                if verb == "store" {
+                    "storing"
+                } else {
+                    "erasing"
+                }
+            ),
             reason: trouble.to_string(),
         })
 }

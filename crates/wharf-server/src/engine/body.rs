@@ -2,7 +2,7 @@
 //! blocks.
 
 use std::io::{self, Read, Write};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
 use bytes::Buf as _;
 use futures_util::{Stream, StreamExt as _};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
 
 /// How many pieces wait between a connection and a thread: of those that come, some 16 KiB each.
 const PIECES: usize = 4;
@@ -23,6 +23,9 @@ const BATCH: usize = 64 * 1024;
 /// How long a client may send nothing, or take nothing, in the middle of an archive. `ssh HOST cat … |
 /// docker load` may pause for a while; whoever is gone for longer has gone.
 const STALL_MAX: Duration = Duration::from_secs(300);
+
+/// The same while all places are taken, and others may wait for one: it is looked at so often.
+const STALL_CROWDED: Duration = Duration::from_secs(5);
 
 /// Bounds a body that is read whole, in bytes: credentials have a few KiB.
 const SMALL_MAX: usize = 64 * 1024;
@@ -90,13 +93,14 @@ pub(super) async fn whole(body: Body) -> Option<Bytes> {
 /// dropped.
 pub(super) fn reader(body: Body, place: OwnedSemaphorePermit) -> impl Read + Send + 'static {
     let (pieces, received) = mpsc::channel(PIECES);
+    let places = Arc::clone(place.semaphore());
     tokio::spawn(async move {
         let mut stream = body.into_data_stream();
         loop {
-            let piece = match timeout(STALL_MAX, stream.next()).await {
-                Ok(None) => return,
-                Ok(Some(piece)) => piece.map_err(io::Error::other),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            let piece = match patiently(&places, &mut stream.next()).await {
+                Some(None) => return,
+                Some(Some(piece)) => piece.map_err(io::Error::other),
+                None => Err(io::ErrorKind::TimedOut.into()),
             };
             let last = piece.is_err();
             if pieces.send(piece).await.is_err() || last {
@@ -109,6 +113,20 @@ pub(super) fn reader(body: Body, place: OwnedSemaphorePermit) -> impl Read + Sen
         current: Bytes::new(),
         _place: place,
     }
+}
+
+/// Waits for a client, for as long as it may keep others waiting; `None` if it has stalled.
+async fn patiently<F: Future + Unpin>(places: &Semaphore, wait: &mut F) -> Option<F::Output> {
+    let start = Instant::now();
+    while start.elapsed() < STALL_MAX {
+        if let Ok(came) = timeout(STALL_CROWDED, &mut *wait).await {
+            return Some(came);
+        }
+        if places.available_permits() == 0 {
+            break;
+        }
+    }
+    None
 }
 
 struct BodyReader {
@@ -138,7 +156,7 @@ pub(super) fn writer(place: OwnedSemaphorePermit) -> (BodyWriter, mpsc::Receiver
         pieces,
         batch: Vec::new(),
         runtime: Handle::current(),
-        _place: Arc::new(place),
+        place: Arc::new(place),
     };
     (writer, written)
 }
@@ -148,7 +166,7 @@ pub(super) struct BodyWriter {
     pieces: mpsc::Sender<Bytes>,
     batch: Vec<u8>,
     runtime: Handle,
-    _place: Arc<OwnedSemaphorePermit>,
+    place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Write for BodyWriter {
@@ -164,13 +182,16 @@ impl Write for BodyWriter {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::take(&mut self.batch).into();
-        let sent = timeout(STALL_MAX, self.pieces.send(batch));
-        match self.runtime.block_on(sent) {
-            Ok(Ok(())) => Ok(()),
+        let mut room = pin!(self.pieces.reserve());
+        let room = patiently(self.place.semaphore(), &mut room);
+        match self.runtime.block_on(room) {
+            Some(Ok(room)) => {
+                room.send(std::mem::take(&mut self.batch).into());
+                Ok(())
+            }
             // The client has gone, or is as good as gone.
-            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            None => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 }
@@ -207,6 +228,23 @@ mod tests {
             taken += piece.len();
             assert!(taken <= REST_MAX + 4 * BATCH);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stalls_keeps_nobody_waiting_for_long() {
+        let places = Semaphore::new(1);
+        let waited = async || {
+            let start = Instant::now();
+            let came = patiently(&places, &mut std::future::pending::<()>()).await;
+            assert!(came.is_none());
+            start.elapsed()
+        };
+        assert!(waited().await >= STALL_MAX);
+        let taken = places.acquire().await.unwrap();
+        assert!(waited().await < 2 * STALL_CROWDED);
+        drop(taken);
+        let came = patiently(&places, &mut std::future::ready(7)).await;
+        assert_eq!(came, Some(7));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -22,12 +22,26 @@ use wharf_engine::{Filters, when};
 use super::answer::{Failure, JSON, Result};
 use super::query::Query;
 use super::{Api, filters};
+use crate::serve::Ending;
 
 /// How many events are remembered (Docker 28.5: `eventsLimit`).
 const REMEMBERED: usize = 256;
 
 /// How many events a listener may be behind before it loses the oldest.
 const BEHIND_MAX: usize = 1024;
+
+/// Filters about what wharf has none of.
+const OTHER_KINDS: [&str; 9] = [
+    "config",
+    "container",
+    "daemon",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "volume",
+];
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -178,18 +192,20 @@ impl Wanted {
             && self.fits(event)
     }
 
-    /// Docker's filters (28.5: `events/filter.go`); those about other things than images fit nothing.
+    /// Docker's filters (28.5: `events/filter.go`); those about other things than images fit nothing, and those that
+    /// it does not know say nothing.
     fn fits(&self, event: &Happened) -> bool {
         self.filters.names().all(|name| {
             let values = self.filters.get(name);
-            let is = |text: &str| values.iter().any(|value| value == text);
+            let is = |text: &str| values.is_empty() || values.iter().any(|value| value == text);
             match name {
                 "event" => is(event.action),
                 "type" => is(event.kind),
                 "scope" => is(event.scope),
                 "image" => event.names().iter().any(|name| is(name)),
                 "label" => values.iter().all(|label| event.has_label(label)),
-                _ => values.is_empty(),
+                name if OTHER_KINDS.contains(&name) => values.is_empty(),
+                _ => true,
             }
         })
     }
@@ -223,7 +239,7 @@ fn line(event: &Happened) -> Bytes {
 }
 
 /// `GET /events`
-pub(super) fn get(api: &Api, query: &Query) -> Result<Response> {
+pub(super) fn get(api: &Api, query: &Query, ending: Option<Ending>) -> Result<Response> {
     let wanted = Wanted::parse(query)?;
     let (past, live) = api.events.listen();
     let past: Vec<Bytes> = past
@@ -236,41 +252,44 @@ pub(super) fn get(api: &Api, query: &Query) -> Result<Response> {
         Duration::try_from(left).unwrap_or_default()
     });
     let end = left.map(|left| tokio::time::Instant::now() + left);
-    let listening = (past.into_iter(), live, wanted, end);
-    let body = stream::unfold(listening, |(mut past, mut live, wanted, end)| async move {
-        if let Some(line) = past.next() {
-            return Some((Ok(line), (past, live, wanted, end)));
+    let over = async move {
+        let time_has_come = async {
+            match end {
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        let server_ends = async {
+            match ending {
+                Some(mut ending) => ending.begins().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = time_has_come => {}
+            () = server_ends => {}
         }
-        let line = next(&mut live, &wanted, end).await?;
+    };
+    let listening = (past.into_iter(), live, wanted);
+    let lines = stream::unfold(listening, |(mut past, mut live, wanted)| async move {
+        let line = match past.next() {
+            Some(line) => line,
+            None => next(&mut live, &wanted).await?,
+        };
         Some((
             Ok::<_, std::convert::Infallible>(line),
-            (past, live, wanted, end),
+            (past, live, wanted),
         ))
     });
+    let body = lines.take_until(Box::pin(over));
     let headers = [(header::CONTENT_TYPE, JSON)];
     Ok((StatusCode::OK, headers, Body::from_stream(body)).into_response())
 }
 
-/// The next event that is wanted; `None` once the time has come.
-async fn next(
-    live: &mut broadcast::Receiver<Arc<Happened>>,
-    wanted: &Wanted,
-    end: Option<tokio::time::Instant>,
-) -> Option<Bytes> {
-    let over = async {
-        match end {
-            Some(end) => tokio::time::sleep_until(end).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::pin!(over);
+/// The next event that is wanted.
+async fn next(live: &mut broadcast::Receiver<Arc<Happened>>, wanted: &Wanted) -> Option<Bytes> {
     loop {
-        let event = tokio::select! {
-            biased;
-            () = &mut over => return None,
-            event = live.recv() => event,
-        };
-        match event {
+        match live.recv().await {
             Ok(event) if wanted.fits(&event) => return Some(line(&event)),
             Ok(_) => {}
             Err(RecvError::Lagged(lost)) => {
@@ -307,6 +326,7 @@ mod tests {
             r#"filters={"image":["team/app:1"],"type":["image"]}"#,
             r#"filters={"label":["tier"],"scope":["local"]}"#,
             r#"filters={"label":["tier=web"],"event":["push","pull"]}"#,
+            r#"filters={"action":["tag"],"nosuch":["x"],"event":[],"container":[]}"#,
         ] {
             assert!(wanted(fits).fits(&event), "{fits}");
         }

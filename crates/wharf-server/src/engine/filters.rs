@@ -28,6 +28,7 @@ pub(super) fn parse(text: &str) -> Result<Filters> {
         Some(Wire::Sets(sets)) => {
             for (name, values) in sets {
                 let set = values.unwrap_or_default();
+                filters.mention(&name);
                 // A value that is false is none.
                 for (value, _) in set.iter().filter(|(_, is_set)| **is_set) {
                     filters.add(&name, value);
@@ -36,6 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Filters> {
         }
         Some(Wire::Lists(lists)) => {
             for (name, values) in lists {
+                filters.mention(&name);
                 for value in values.unwrap_or_default() {
                     filters.add(&name, &value);
                 }
@@ -58,8 +60,15 @@ mod tests {
         assert_eq!(new.get("since"), ["x"]);
         let old = parse(r#"{"label":["a","b"]}"#).unwrap();
         assert_eq!(old.get("label"), ["a", "b"]);
-        for none in ["", "{}", "null", r#"{"label":{}}"#] {
+        for none in ["", "{}", "null"] {
             assert!(parse(none).unwrap().is_empty(), "{none}");
+        }
+        for mentioned in [r#"{"label":{}}"#, r#"{"label":[]}"#, r#"{"label":null}"#] {
+            let filters = parse(mentioned).unwrap();
+            assert!(
+                filters.has("label") && filters.get("label").is_empty(),
+                "{mentioned}"
+            );
         }
     }
 

@@ -196,7 +196,7 @@ async fn dispatch(
         Route::Info => info::get(api, version).await,
         Route::DiskUsage => system::disk_usage(api, version, &query).await,
         Route::Auth => auth::post(api, body).await,
-        Route::Events => events::get(api, &query),
+        Route::Events => events::get(api, &query, parts.extensions.get().cloned()),
         Route::Metrics => metrics::get(api).await,
         Route::Distribution(name) => images::distribution::get(api, &name, headers).await,
         Route::List => images::list::get(api, version, &query).await,

@@ -92,8 +92,18 @@ pub(super) fn platform(text: &str) -> Result<Platform> {
         #[serde(rename = "os.version")]
         os_version: String,
     }
-    let wire: Wire = serde_json::from_str(text)
-        .map_err(|error| Failure::bad(format!("failed to parse platform: {error}")))?;
+    let wire: Wire = serde_json::from_str(text).map_err(|_| {
+        let first = text.trim_start().chars().next();
+        Failure::bad(match first {
+            // Go's words for what is no JSON from the start.
+            Some(first) if !first.is_ascii_digit() && !"{[\"-tfn".contains(first) => format!(
+                "failed to parse platform: invalid character {first:?} looking for beginning of value"
+            ),
+            _ => "failed to parse platform: it is no JSON object such as \
+                  {\"os\":\"linux\",\"architecture\":\"amd64\"}"
+                .to_owned(),
+        })
+    })?;
     match (wire.os.is_empty(), wire.architecture.is_empty()) {
         (true, true) if !wire.variant.is_empty() || !wire.os_version.is_empty() => Err(
             Failure::bad("optional platform fields provided, but OS and Architecture are missing"),
@@ -121,9 +131,11 @@ pub(super) fn name_and_tag(text: &str, tag: &str) -> Result<Reference> {
     if tag.is_empty() {
         return Ok(reference);
     }
-    match tag.parse::<Digest>() {
-        Ok(digest) => Ok(reference.without_tag().with_digest(digest)),
-        Err(_) => tagged(&reference, tag),
+    match (tag.parse::<Digest>(), reference.digest()) {
+        (Ok(digest), _) => Ok(reference.without_tag().with_digest(digest)),
+        // What pins an image stays.
+        (Err(_), Some(digest)) => name(&format!("{}@{digest}", tagged(&reference, tag)?)),
+        (Err(_), None) => tagged(&reference, tag),
     }
 }
 
@@ -184,6 +196,8 @@ mod tests {
         assert_eq!(name.familiar(), format!("busybox@{digest}"));
         let name = name_and_tag("busybox:1", "2").unwrap();
         assert_eq!(name.familiar(), "busybox:2");
+        let name = name_and_tag(&format!("busybox@{digest}"), "2").unwrap();
+        assert_eq!(name.familiar(), format!("busybox:2@{digest}"));
         assert_eq!(new_name("", "1").unwrap(), None);
         assert_eq!(new_name("a", "").unwrap().unwrap().familiar(), "a:latest");
         let refused = new_name(&format!("a@{digest}"), "").unwrap_err();

@@ -106,7 +106,9 @@ struct Usage {
 pub(super) async fn disk_usage(api: &Api, version: &ApiVersion, query: &Query) -> Result<Response> {
     let kinds: Vec<&str> = query.all("type").collect();
     let unknown = |kind: &&&str| !["container", "image", "volume", "build-cache"].contains(*kind);
-    if let Some(kind) = kinds.iter().find(unknown) {
+    if !version.is_before(42)
+        && let Some(kind) = kinds.iter().find(unknown)
+    {
         return Err(Failure::bad(format!("unknown object type: {kind}")));
     }
     let all = version.is_before(42) || kinds.is_empty();

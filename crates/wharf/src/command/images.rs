@@ -60,7 +60,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_most(&arguments.names, 1)?;
     let mut filters = Filters::default();
-    for (name, value) in arguments.filter.iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, value) in arguments
+        .filter
+        .iter()
+        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
+    {
         filters.add(name, value);
     }
     let name = arguments.names.first().filter(|name| !name.is_empty());

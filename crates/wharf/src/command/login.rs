@@ -138,7 +138,7 @@ fn asked(arguments: &Arguments, password: Option<String>, known: Option<&Login>)
             } else {
                 format!("Username ({default}): ")
             })?;
-            let typed = line()?;
+            let typed = patiently(line)?;
             if typed.is_empty() { default } else { typed }
         }
     };
@@ -185,7 +185,23 @@ fn hidden() -> Result<String> {
     tcsetattr(io::stdin(), OptionalActions::Now, &silent)
         .map_err(|error| cannot_read(&error.into()))?;
     let _shown = Shown(before);
-    line()
+    patiently(line)
+}
+
+/// Waits for somebody to type, and minds ^C: signals were taken over when the registry was asked first.
+fn patiently(read: fn() -> Result<String>) -> Result<String> {
+    let typed = runtime::heavy(async {
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|_| Err(Failure::error("nothing could be read")))
+    });
+    typed.map_err(|failure| match failure {
+        // Nothing has come so far that could be kept.
+        Failure::Signal { number, .. } => Failure::Signal {
+            number,
+            message: "",
+        },
+        other => other,
+    })
 }
 
 fn password_from_stdin() -> Result<String> {

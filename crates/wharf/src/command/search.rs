@@ -129,7 +129,10 @@ fn row(hit: &Hit, full: bool, json: bool) -> Columns {
 /// In Docker's words where one is wrong.
 fn wanted(filters: &[(String, String)]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
-    for (name, value) in filters.iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, value) in filters
+        .iter()
+        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
+    {
         let invalid = || Failure::error(format!("invalid filter '{name}={value}'"));
         let truth = || match value.as_str() {
             "true" | "1" => Ok(true),

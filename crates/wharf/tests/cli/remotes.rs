@@ -73,6 +73,13 @@ fn names_that_have_moved_are_told_by_head_alone() {
     registry.forget_requests();
     let name = registry.name("team/app:1");
     assert_eq!(wharf.ok(["outdated", "-q"]), format!("{name}\n"));
+    let typo = wharf.run(["outdated", "no/such"]);
+    assert_eq!(typo.code, Some(1));
+    assert!(
+        typo.stderr.contains("no name here fits \"no/such\""),
+        "{}",
+        typo.stderr
+    );
     let methods: Vec<String> = registry
         .requests()
         .iter()

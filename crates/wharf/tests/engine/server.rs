@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use wharf_testkit::Wharf;
 
 /// How long anything may take before the test fails.
@@ -86,6 +87,15 @@ impl Server {
         links
             .map(|link| link.to_string_lossy().into_owned())
             .collect()
+    }
+
+    /// Tells it to end, and says how long that took.
+    pub(crate) fn end(mut self) -> Duration {
+        let start = Instant::now();
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        start.elapsed()
     }
 
     /// Asks for pings until it is so: a test waits by having something done.

@@ -204,3 +204,18 @@ fn an_archive_that_breaks_off_leaves_nothing() {
     assert_eq!(status(&said), 200);
     assert!(said.contains("errorDetail"), "{said}");
 }
+
+#[test]
+fn who_listens_to_events_does_not_hold_up_the_end() {
+    let server = Server::start();
+    let mut listener = server.connect();
+    listener
+        .write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut listener = BufReader::new(listener);
+    let mut line = String::new();
+    listener.read_line(&mut line).unwrap();
+    assert_eq!(status(&line), 200, "{line}");
+    // Requests in progress have ten seconds; this one needs none of them.
+    assert!(server.end() < Duration::from_secs(5));
+}

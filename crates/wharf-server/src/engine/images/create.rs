@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use wharf_core::platform::PlatformError;
 use wharf_core::{Platform, Reference};
@@ -40,7 +40,7 @@ pub(in crate::engine) async fn post(
             let reference = name_and_tag(name, query.get("tag"))?;
             if reference.familiar_repository() == RESERVED {
                 let message = format!("'{RESERVED}' is a reserved name");
-                return Err(Failure::new(axum::http::StatusCode::FORBIDDEN, message));
+                return Err(Failure::new(StatusCode::FORBIDDEN, message));
             }
             let options = PullOptions {
                 platform,
@@ -65,7 +65,7 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
         let Brought {
             newer,
             other_platform,
-        } = done?;
+        } = done.map_err(as_not_found)?;
         to.status(None, &words::status(&reference, newer));
         if let (Some(has), Some(wanted)) = (&other_platform, &options.platform) {
             to.status(None, &words::other_platform(&reference, has, wanted));
@@ -77,6 +77,14 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
         Ok(())
     })
     .await
+}
+
+/// To Docker, what somebody may not pull is not there (28.5: `translatePullError`).
+fn as_not_found(mut failure: Failure) -> Failure {
+    if failure.status == StatusCode::FORBIDDEN || failure.status == StatusCode::UNAUTHORIZED {
+        failure.status = StatusCode::NOT_FOUND;
+    }
+    failure
 }
 
 /// What a pull has brought, of one tag or of several.
@@ -114,7 +122,7 @@ async fn pull_tags(
     for tag in api.engine.remote_tags(repository, &options.whose).await? {
         let reference = repository.with_tag(&tag).map_err(|error| {
             let message = format!("the registry lists a tag that is none, {tag:?}: {error}");
-            Failure::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, message)
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message)
         })?;
         let one = pull_one(api, &reference, options, lines).await?;
         all.newer |= one.newer;

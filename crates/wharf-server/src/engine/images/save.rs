@@ -1,5 +1,6 @@
 //! `GET /images/get`, `GET /images/NAME/get`
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -38,12 +39,15 @@ pub(in crate::engine) async fn get(
         let options = SaveOptions { platform };
         let writer = Box::new(writer);
         api.engine.save(&names, &options, writer).await?;
+        let mut told = HashSet::new();
         for name in &names {
             let name = name.clone();
             let found =
                 api.rows(move |engine| Box::pin(async move { engine.identify(&name).await }));
             // It was there a moment ago; who has removed it meanwhile wants no event of it.
-            if let Ok(image) = found.await {
+            if let Ok(image) = found.await
+                && told.insert(image.id.clone())
+            {
                 let id = image.id.as_str();
                 api.events.tell("save", id, image.labels, id);
             }

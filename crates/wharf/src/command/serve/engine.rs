@@ -16,7 +16,6 @@ use wharf_server::listen::Listening;
 use wharf_server::listen::tls::{Acceptor, Files};
 use wharf_server::listen::unix::{self, Bound, DEFAULT_GROUP};
 
-use super::told_to_end;
 use crate::command::info;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
@@ -72,6 +71,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let router = router(engine, host);
     runtime::server(async {
         let places = places(arguments, tls.as_ref()).await?;
+        let told_to_end = runtime::told_to_end()?;
         for place in &places {
             print(&format!("serving {root} on {}\n", place.name))?;
         }
@@ -85,7 +85,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
                 drop(place._bound);
             });
         }
-        told_to_end().await;
+        told_to_end.await;
         tracing::info!("told to end: requests in progress have ten seconds");
         end.send_replace(true);
         while servers.join_next().await.is_some() {}

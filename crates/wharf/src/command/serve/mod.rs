@@ -7,7 +7,6 @@ use clap::Subcommand;
 
 use crate::context::Context;
 use crate::exit::Result;
-use crate::runtime;
 
 pub(super) use registry::{address, listen};
 
@@ -27,13 +26,5 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Engine(arguments) => engine::run(context, arguments),
         Command::Registry(arguments) => registry::run(context, arguments),
-    }
-}
-
-/// Becomes ready when the server shall end.
-async fn told_to_end() {
-    if let Err(error) = runtime::told_to_end().await {
-        tracing::warn!("cannot wait for signals: {error:?}");
-        std::future::pending::<()>().await;
     }
 }

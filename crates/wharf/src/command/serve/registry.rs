@@ -9,7 +9,6 @@ use wharf_engine::EngineError;
 use wharf_server::registry::{DiskBackend, Options, router};
 use wharf_store::Store;
 
-use super::told_to_end;
 use crate::context::Context;
 use crate::exit::{Failure, Result, say};
 use crate::print::print;
@@ -47,9 +46,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
                  control yet\n",
             );
         }
+        let end = runtime::told_to_end()?;
         print(&format!("serving {} on http://{address}\n", root.display()))?;
         let router = router(Arc::new(DiskBackend::new(store)), options);
-        wharf_server::serve(listener, router, told_to_end()).await;
+        wharf_server::serve(listener, router, end).await;
         Ok(())
     })
 }
