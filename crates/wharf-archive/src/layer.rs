@@ -46,6 +46,7 @@ const OUTPUT: usize = 128 * 1024;
 pub struct LayerInspector {
     limits: Limits,
     windows: Arc<Gate>,
+    inside: bool,
 }
 
 impl LayerInspector {
@@ -58,7 +59,16 @@ impl LayerInspector {
         Self {
             limits,
             windows: Gate::new(ZSTD_AT_ONCE),
+            inside: false,
         }
+    }
+
+    /// Refuses archives with names that lead out of them. Of a layer that others have made that is up to whoever
+    /// unpacks it: its bytes are its digest's.
+    #[must_use]
+    pub fn staying_inside(mut self) -> Self {
+        self.inside = true;
+        self
     }
 
     /// Starts on a layer of any media type.
@@ -67,11 +77,15 @@ impl LayerInspector {
     }
 
     fn reading(&self) -> Reading {
+        let mut walk = Walk::new(&self.limits);
+        if self.inside {
+            walk.stay_inside();
+        }
         Reading {
             unpack: Unpack::new(Arc::clone(&self.windows)),
             content: Content {
                 hasher: Hasher::new(Algorithm::Sha256),
-                walk: Walk::new(&self.limits),
+                walk,
                 packed: 0,
                 unpacked: 0,
                 limits: self.limits,

@@ -49,6 +49,8 @@ pub(crate) enum TarProblem {
     PaxTooLong,
     #[error("a name is longer than {NAME_MAX} bytes")]
     NameTooLong,
+    #[error("a name leads out of it")]
+    Outside,
     #[error("it has more than {} entries", Limits::USUAL.entries)]
     Entries,
 }

@@ -35,6 +35,8 @@ pub(super) struct Walk {
     size: u64,
     entries: u64,
     entries_max: u64,
+    /// Is a name refused that leads out of the archive?
+    inside: bool,
     /// Writes down what is in it, if anybody wants to know.
     notes: Option<NotesWriter>,
 }
@@ -79,8 +81,14 @@ impl Walk {
             size: 0,
             entries: 0,
             entries_max: limits.entries,
+            inside: false,
             notes: None,
         }
+    }
+
+    /// Refuses names that lead out of the archive.
+    pub(super) fn stay_inside(&mut self) {
+        self.inside = true;
     }
 
     /// Writes down what is in it from here on.
@@ -279,6 +287,13 @@ impl Walk {
         if name.len() as u64 > NAME_MAX {
             return Err(TarProblem::NameTooLong);
         }
+        if self.inside {
+            let short = ahead.name.is_none() && pax.path.is_none();
+            let whole = short.then(|| header.whole_name());
+            if leads_outside(whole.as_deref().unwrap_or(name)) {
+                return Err(TarProblem::Outside);
+            }
+        }
         let is_folder = header.has_old_type() && name.ends_with(b"/");
         let (counted, stored) = match kind {
             Kind::Regular if is_folder => (0, 0),
@@ -329,6 +344,22 @@ fn take<'a>(bytes: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
     *bytes = rest;
     *left -= len as u64;
     taken
+}
+
+/// Does it lead out of the folder that it begins in, somewhere on its way?
+fn leads_outside(name: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    name.split(|&b| b == b'/').any(|word| {
+        match word {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return true,
+            },
+            _ => depth += 1,
+        }
+        false
+    })
 }
 
 fn is_whiteout(name: &[u8]) -> bool {

@@ -122,7 +122,7 @@ fn blocking(file: File, from: impl Read + Send + 'static) -> Writing {
     tokio::task::spawn_blocking(move || {
         let mut into = Inspected {
             file: WhileRoom::new(file),
-            inspect: LayerInspector::default().start(),
+            inspect: LayerInspector::new().staying_inside().start(),
             size: 0,
             head: Vec::new(),
         };

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use wharf_testkit::Wharf;
+use wharf_testkit::{Layer, Wharf};
 
 use super::wharf;
 
@@ -180,6 +180,10 @@ fn what_is_no_archive_leaves_nothing() {
             b"this is no archive, but it is long enough to be one".repeat(20),
         ),
         ("cut", whole[..3000].to_vec()),
+        (
+            "outside",
+            Layer::new().file("../../x", b"x").pack().blob.to_vec(),
+        ),
         ("cut.zst", {
             let packed = zstd::encode_all(&whole[..], 1).unwrap();
             packed[..packed.len() / 2].to_vec()

@@ -549,3 +549,13 @@ proptest! {
         prop_assert_eq!(walk(&archive).unwrap(), expected);
     }
 }
+
+#[test]
+fn names_that_lead_outside_are_known() {
+    for inside in ["", "a", "a/../b", "./a", "a/..", "..a/b", "a//../b", "/a"] {
+        assert!(!leads_outside(inside.as_bytes()), "{inside}");
+    }
+    for outside in ["..", "../a", "a/../..", "./../a", "a/../../a/b", "/../a"] {
+        assert!(leads_outside(outside.as_bytes()), "{outside}");
+    }
+}
