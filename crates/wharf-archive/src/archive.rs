@@ -88,6 +88,9 @@ pub enum ArchiveError {
         /// How many the config names.
         actual: usize,
     },
+    /// What is named as a config has nothing of one (Docker's words).
+    #[error("invalid image JSON, no RootFS key")]
+    NoRootFs,
     /// A name is none (Docker's words).
     #[error("invalid tag {0:?}")]
     Tag(String),

@@ -199,11 +199,21 @@ fn domain(name: &str) -> Option<String> {
 
 /// serde's words in an operator's.
 fn reason(message: &str) -> String {
-    message
-        .replace("unknown field", "unknown key")
-        .replace(", expected one of", "; known are")
-        .replace(", expected `", "; known are `")
-        .replace('\n', " ")
+    let message = message.replace('\n', " ");
+    if message.starts_with("unknown field") {
+        return message
+            .replace("unknown field", "unknown key")
+            .replace(", expected one of", "; known are")
+            .replace(", expected `", "; known are `");
+    }
+    let kinds = message.strip_prefix("invalid type: ");
+    match kinds.and_then(|kinds| kinds.split_once(", expected ")) {
+        Some((found, expected)) => {
+            let expected = expected.replace("a sequence", "a list");
+            format!("{expected} is expected here, and not the {found}")
+        }
+        None => message,
+    }
 }
 
 fn parallel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
@@ -314,7 +324,11 @@ mod tests {
             ),
             (
                 "pull = 3",
-                "FILE:1: invalid type: integer `3`, expected a table",
+                "FILE:1: a table is expected here, and not the integer `3`",
+            ),
+            (
+                "[registry.x]\nmirrors = \"http://x\"",
+                "FILE:2: a list is expected here, and not the string \"http://x\"",
             ),
             (
                 "[registry.x]\nmirrors = [\"ftp://x\"]",
@@ -327,7 +341,9 @@ mod tests {
         ] {
             assert_eq!(written(text).unwrap_err(), expected);
         }
-        assert!(written("[pull\n").unwrap_err().starts_with("FILE:1: "));
+        let unclosed = written("[pull\n").unwrap_err();
+        assert!(unclosed.starts_with("FILE:1: "), "{unclosed}");
+        assert!(!unclosed.contains("known are"), "{unclosed}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::error::Category;
 use wharf_core::content::DOCUMENT_MAX;
 use wharf_core::digest::Algorithm;
 use wharf_core::manifest::{Kind, Parts};
@@ -149,6 +150,9 @@ impl Opening {
             item.layers.as_deref().unwrap_or_default(),
             &config.fields.rootfs.diff_ids,
         );
+        if config.fields.rootfs.kind.is_empty() && diff_ids.is_empty() {
+            return Err(ArchiveError::NoRootFs);
+        }
         let (expected, actual) = (paths.len(), diff_ids.len());
         if expected != actual {
             return Err(ArchiveError::LayerCount { expected, actual });
@@ -376,7 +380,7 @@ impl Opening {
         let raw = self.document(name, place)?;
         serde_json::from_slice(&raw)
             .map(Some)
-            .map_err(|error| document(name, error))
+            .map_err(|error| document(name, reason(&error)))
     }
 
     fn document(&self, name: &str, place: Place) -> Result<Bytes> {
@@ -393,6 +397,21 @@ impl Opening {
 
 fn parse_config(name: &str, raw: Bytes) -> Result<ImageConfig> {
     ImageConfig::parse(raw).map_err(|error| document(name, error))
+}
+
+/// What is wrong with a document, without the words of our own reader's types.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = match error.classify() {
+        Category::Eof => "it ends too early",
+        Category::Syntax => "it is no JSON",
+        Category::Data | Category::Io if text.starts_with("invalid type") => {
+            "it does not have the form that it must have"
+        }
+        // A digest, a size: said in words of our own.
+        Category::Data | Category::Io => return text,
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// The name that an OCI layout gives: containerd's annotation, or the image-spec's if it is more than a tag.

@@ -145,7 +145,25 @@ fn what_an_archive_says_of_its_content_has_to_be_true() {
             br#"[{"Config":"config.json","RepoTags":[],"Layers":["layer.tar"]}]"#,
         ),
     ]);
+    let none = archive(&[
+        file("config.json", b"{}"),
+        file(
+            "manifest.json",
+            br#"[{"Config":"config.json","RepoTags":["q:1"],"Layers":[]}]"#,
+        ),
+    ]);
+    let null = archive(&[file("manifest.json", b"null")]);
     for (what, bytes, words) in [
+        (
+            "a config that is none",
+            none,
+            "invalid image JSON, no RootFS key",
+        ),
+        (
+            "a list that is none",
+            null,
+            "manifest.json in the archive is malformed: it does not have the form",
+        ),
         (
             "another diff ID",
             docker_archive(&[], &layer, other()),
