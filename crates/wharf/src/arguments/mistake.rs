@@ -51,6 +51,11 @@ pub(super) fn explain(error: &clap::Error, root: &Command, arguments: &[OsString
                         ),
                     )
                 }
+                // A word that is no flag's value.
+                (None, None) if !value.is_empty() => {
+                    let all = context(error, ContextKind::ValidValue);
+                    flag(&usage, &format!("{value:?} is none of: {all}"))
+                }
                 _ => flag(&usage, &needs_argument(rest)),
             }
         }

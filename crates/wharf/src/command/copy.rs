@@ -15,6 +15,14 @@ use crate::runtime;
 
 /// What stands before the colon for what isn't a registry.
 const TRANSPORTS: [&str; 3] = ["oci", "oci-archive", "docker-archive"];
+/// Transports of skopeo's that are left to skopeo.
+const FOREIGN: [&str; 5] = [
+    "containers-storage",
+    "dir",
+    "docker-daemon",
+    "ostree",
+    "sif",
+];
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -94,6 +102,20 @@ fn parse(text: &str) -> Result<Location> {
             "oci" => Location::Layout { folder: path, name },
             _ => Location::Archive { file: path, name },
         });
+    }
+    // A host of that name has a port behind it.
+    let is_port = |rest: &str| {
+        let port = rest.split('/').next().unwrap_or_default();
+        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+    };
+    let foreign = text.split_once(':').filter(|(_, rest)| !is_port(rest));
+    if let Some((word, _)) = foreign.filter(|(word, _)| FOREIGN.contains(word)) {
+        let message = format!("{word}: is a place that wharf does not read or write");
+        let hint = format!(
+            "NAME[:TAG|@DIGEST] on a registry, {}; an image that is here is sent by `wharf push` and `wharf save`",
+            TRANSPORTS.join(":…, ") + ":…"
+        );
+        return Err(Failure::with_hint(message, hint));
     }
     let name = text.strip_prefix("docker://").unwrap_or(text);
     let name: Reference = name.parse().map_err(|error: ReferenceError| {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Seek as _, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let place = found.map_err(|error| wrong(image, &error))?;
     if to == "-" {
+        if io::stdout().is_terminal() {
+            let message = "refusing to write an archive to a terminal: redirect it";
+            return Err(Failure::error(message));
+        }
         return to_stdout(&engine, &files, place);
     }
     let whole = files.tree.path(place);

@@ -194,6 +194,11 @@ fn what_is_not_there_or_not_clear_is_refused_and_changes_nothing() {
     let to = registry.name("new/multi:1");
     refused(&format!("oci:{folder}"), &to, "holds several images");
     refused(
+        "dir:/some/folder",
+        &to,
+        "dir: is a place that wharf does not read or write",
+    );
+    refused(
         &format!("oci:{folder}:three"),
         &to,
         "there is no image three",
