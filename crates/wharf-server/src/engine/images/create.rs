@@ -79,9 +79,10 @@ async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Resu
     .await
 }
 
-/// To Docker, what somebody may not pull is not there (28.5: `translatePullError`).
+/// To Docker, what somebody may not pull is not there (28.5: `translatePullError`). Wrong credentials are another
+/// matter.
 fn as_not_found(mut failure: Failure) -> Failure {
-    if failure.status == StatusCode::FORBIDDEN || failure.status == StatusCode::UNAUTHORIZED {
+    if failure.status == StatusCode::FORBIDDEN {
         failure.status = StatusCode::NOT_FOUND;
     }
     failure
