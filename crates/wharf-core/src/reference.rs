@@ -183,30 +183,21 @@ impl Reference {
         self.with_tag_and_digest(self.familiar_repository())
     }
 
-    /// Compares what is printed of both, in full.
-    pub fn cmp_texts(&self, other: &Self) -> Ordering {
-        match (&self.digest, &other.digest) {
-            (None, None) => self.text.cmp(&other.text),
-            _ => self.to_string().cmp(&other.to_string()),
-        }
-    }
-
     fn with_tag_and_digest(&self, repository: &str) -> String {
         let tag = &self.text[self.path_end..];
         let digest = self.digest.as_ref().map(|digest| ["@", digest.as_str()]);
         let [at, digest] = digest.unwrap_or_default();
         [repository, tag, at, digest].concat()
     }
-
-    /// What it's sorted by.
-    fn parts(&self) -> impl Ord + '_ {
-        (self.domain(), self.path(), self.tag(), &self.digest)
-    }
 }
 
+/// By what is printed, in full: Docker's order.
 impl Ord for Reference {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.parts().cmp(&other.parts())
+        match (&self.digest, &other.digest) {
+            (None, None) => self.text.cmp(&other.text),
+            _ => self.to_string().cmp(&other.to_string()),
+        }
     }
 }
 

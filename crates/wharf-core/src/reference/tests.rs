@@ -354,7 +354,7 @@ fn changes_tag_and_digest() {
 }
 
 #[test]
-fn texts_are_compared_in_full() {
+fn names_are_sorted_by_what_they_are_in_full() {
     let mut all = [
         "zz:1",
         "quay.io/a/b:2",
@@ -364,7 +364,7 @@ fn texts_are_compared_in_full() {
         "aa/b:1",
     ]
     .map(parse);
-    all.sort_by(Reference::cmp_texts);
+    all.sort();
     let shown = all.map(|reference| reference.familiar());
     let expected = [
         "aa/b-c:1",

@@ -105,12 +105,8 @@ impl Wanted {
     }
 
     fn fits_pattern(&self, reference: &Reference) -> bool {
-        self.patterns.as_ref().is_none_or(|patterns| {
-            let (name, repository) = (reference.familiar(), reference.familiar_repository());
-            patterns
-                .iter()
-                .any(|p| p.is_match(&name) || p.is_match(repository))
-        })
+        let patterns = self.patterns.as_deref();
+        patterns.is_none_or(|patterns| is_named(patterns, reference))
     }
 }
 
@@ -189,6 +185,13 @@ pub(super) fn globs(filters: &Filters) -> Result<Option<Vec<Glob>>> {
     Ok((!patterns.is_empty()).then_some(patterns))
 }
 
+/// Does one of the patterns fit the name, with its tag or without?
+pub(super) fn is_named(patterns: &[Glob], reference: &Reference) -> bool {
+    let (name, repository) = (reference.familiar(), reference.familiar_repository());
+    let fits = |pattern: &Glob| pattern.is_match(&name) || pattern.is_match(repository);
+    patterns.iter().any(fits)
+}
+
 /// A point in time.
 pub(super) fn until(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp> {
     when::parse(text, now, zone).ok_or_else(|| {
@@ -201,7 +204,7 @@ pub(super) fn until(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Times
 /// The names as Docker shows and sorts them: by what they are in full.
 pub(super) fn familiar_sorted<'r>(references: impl Iterator<Item = &'r Reference>) -> Vec<String> {
     let mut all: Vec<&Reference> = references.collect();
-    all.sort_unstable_by(|a, b| a.cmp_texts(b));
+    all.sort_unstable();
     all.into_iter().map(Reference::familiar).collect()
 }
 

@@ -1,10 +1,13 @@
 //! Which names have moved in their registries: asked by HEAD, several at once, nothing fetched.
 
+use std::slice;
+
 use futures_util::{StreamExt as _, stream};
 use wharf_core::{Digest, Reference};
 use wharf_registry::{Registry, RegistryError};
 use wharf_store::Store;
 
+use super::list::is_named;
 use crate::glob::Glob;
 use crate::{EngineError, ErrorKind, Result, Settings, Standing, Watched};
 
@@ -46,14 +49,15 @@ fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Refe
         for image in rows.images()? {
             for reference in image.names {
                 for (glob, found) in globs.iter().zip(&mut found) {
-                    *found |= fits(glob, &reference);
+                    *found |= is_named(slice::from_ref(glob), &reference);
                 }
                 let repository = reference.repository();
                 let known = image.repo_digests.iter();
                 let from_there = known
                     .clone()
                     .any(|digest| digest.repository() == repository);
-                if !from_there || !is_wanted(globs, &reference) {
+                let wanted = globs.is_empty() || is_named(globs, &reference);
+                if !from_there || !wanted {
                     continue;
                 }
                 let name = rows.name(&reference)?;
@@ -65,15 +69,7 @@ fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Refe
             return Err(EngineError::new(ErrorKind::NotFound, message)
                 .hint("`wharf images` lists the names that are here"));
         }
-        all.sort_by_cached_key(|(reference, _)| reference.to_string());
+        all.sort_unstable();
         Ok::<_, EngineError>(all)
     })
-}
-
-fn is_wanted(globs: &[Glob], reference: &Reference) -> bool {
-    globs.is_empty() || globs.iter().any(|glob| fits(glob, reference))
-}
-
-fn fits(glob: &Glob, reference: &Reference) -> bool {
-    glob.is_match(&reference.familiar()) || glob.is_match(reference.familiar_repository())
 }

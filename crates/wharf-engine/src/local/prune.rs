@@ -15,7 +15,7 @@ use wharf_core::{Digest, Reference};
 use wharf_store::{ImageRow, Listed, Name, Store, StoreError, Writing};
 
 use super::find::kept;
-use super::list::{Label, boolean, globs, known, until};
+use super::list::{Label, boolean, globs, is_named, known, until};
 use super::remove::{delete, references, remove_name};
 use crate::glob::Glob;
 use crate::{EngineError, ErrorKind, PruneOptions, Pruned, Removed, Result};
@@ -192,11 +192,8 @@ impl Pruning {
     }
 
     fn fits_pattern(&self, reference: &Reference) -> bool {
-        self.patterns.as_ref().is_none_or(|patterns| {
-            let (name, repository) = (reference.familiar(), reference.familiar_repository());
-            let fits = |p: &Glob| p.is_match(&name) || p.is_match(repository);
-            patterns.iter().any(fits)
-        })
+        let patterns = self.patterns.as_deref();
+        patterns.is_none_or(|patterns| is_named(patterns, reference))
     }
 }
 

@@ -236,7 +236,7 @@ pub(super) fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Referenc
         .map(|name| name.reference)
         .collect();
     all.extend(rows.repo_digests_of(id)?);
-    all.sort_unstable_by(Reference::cmp_texts);
+    all.sort_unstable();
     Ok(all)
 }
 
