@@ -226,6 +226,11 @@ impl Platform {
         }
     }
 
+    /// Does an image for `other` run where this platform's do?
+    pub fn can_run(&self, other: &Self) -> bool {
+        self.runs().iter().any(|platform| platform.is(other))
+    }
+
     /// Is `other` exactly this platform, whatever the spelling?
     pub fn is(&self, other: &Self) -> bool {
         let (a, b) = (self.normalized(), other.normalized());

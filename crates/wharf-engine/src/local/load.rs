@@ -14,7 +14,7 @@ use wharf_archive::archive::{
 };
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
-use wharf_core::{Descriptor, Event, Platform, Watch};
+use wharf_core::{Descriptor, Event, Watch};
 use wharf_store::{Lease, SinkOptions, Store, WhileRoom};
 
 use super::translate::{self, Origin};
@@ -156,8 +156,8 @@ fn unpacked(store: &Store, from: impl std::io::Read) -> Result<File> {
 }
 
 fn is_wanted(image: &ArchiveImage, options: &LoadOptions) -> bool {
-    let runs = |wanted: &Platform| wanted.runs().iter().any(|p| p.is(&image.platform));
-    options.platform.as_ref().is_none_or(runs)
+    let wanted = options.platform.as_ref();
+    wanted.is_none_or(|wanted| wanted.can_run(&image.platform))
 }
 
 /// Was the manifest here before? Then it stays what it is: pulled, or made here.

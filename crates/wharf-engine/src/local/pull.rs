@@ -10,6 +10,7 @@ use wharf_core::{Descriptor, Digest, Event, Manifest, Platform, Reference, Sourc
 use wharf_registry::Registry;
 use wharf_store::{SinkOptions, Store};
 
+use super::find::platform_of;
 use super::translate::{self, Origin};
 use crate::settings::{CONNECTIONS_PER_BLOB, FURTHER_CONNECTIONS, Verify};
 use crate::{EngineError, ErrorKind, PullOptions, Pulled, Result, Settings};
@@ -198,7 +199,6 @@ fn other_platform(
     let Some(row) = store.read(|rows| Ok::<_, EngineError>(rows.image(image)?))? else {
         return Ok(None);
     };
-    let has = Platform::new(&row.os, &row.architecture, &row.variant);
-    let runs = wanted.runs().iter().any(|platform| platform.is(&has));
-    Ok((!runs).then_some(has))
+    let has = platform_of(&row);
+    Ok((!wanted.can_run(&has)).then_some(has))
 }

@@ -12,10 +12,10 @@ use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::event::Unwatched;
 use wharf_core::manifest::{Index, Kind};
 use wharf_core::media_type::is_index;
-use wharf_core::{Descriptor, Digest, Manifest, Platform, Reference, reference};
+use wharf_core::{Descriptor, Digest, Manifest, Reference, reference};
 use wharf_store::{ImageRow, Reading, Store};
 
-use super::find::find;
+use super::find::{find, platform_of};
 use super::translate::{self, Origin};
 use crate::{EngineError, ErrorKind, Result, SaveOptions};
 
@@ -171,8 +171,6 @@ fn plan(
         present.insert(child.digest.clone());
     }
     let image = &one.image;
-    let has = Platform::new(&image.os, &image.architecture, &image.variant);
-    let runs = |wanted: &Platform, has: &Platform| wanted.runs().iter().any(|p| p.is(has));
     let Some(wanted) = &options.platform else {
         let shown = children.iter().find(|d| is_of(store, d, &image.id));
         return Ok(Saved {
@@ -184,11 +182,11 @@ fn plan(
     };
     let chosen = children
         .iter()
-        .find(|d| d.platform.as_ref().is_some_and(|has| runs(wanted, has)))
+        .find(|d| d.platform.as_ref().is_some_and(|has| wanted.can_run(has)))
         .cloned();
     let root = match chosen {
         Some(child) => Descriptor::new(child.media_type, child.digest, child.size),
-        None if runs(wanted, &has) => image.manifest.clone(),
+        None if wanted.can_run(&platform_of(image)) => image.manifest.clone(),
         None => {
             let message = format!("no suitable export target found for platform {wanted}");
             return Err(EngineError::new(ErrorKind::NotFound, message));

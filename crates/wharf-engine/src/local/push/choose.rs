@@ -9,6 +9,7 @@ use wharf_core::{Digest, Event, Manifest, Platform};
 use wharf_store::{ManifestRow, Name};
 
 use super::{Plan, Pusher};
+use crate::local::find::platform_of;
 use crate::{EngineError, ErrorKind, Result};
 
 impl Pusher<'_> {
@@ -71,7 +72,7 @@ impl Pusher<'_> {
         here: &[Digest],
         wanted: &Platform,
     ) -> Result<Plan> {
-        let fits = |has: &Platform| wanted.runs().iter().any(|platform| platform.is(has));
+        let fits = |has: &Platform| wanted.can_run(has);
         let chosen = index
             .images()
             .filter(|child| here.contains(&child.digest))
@@ -91,8 +92,8 @@ impl Pusher<'_> {
             .store
             .read(|rows| Ok::<_, EngineError>(rows.image(image)?))?;
         let Some(row) = row else { return Ok(()) };
-        let has = Platform::new(&row.os, &row.architecture, &row.variant);
-        if wanted.runs().iter().any(|platform| platform.is(&has)) {
+        let has = platform_of(&row);
+        if wanted.can_run(&has) {
             return Ok(());
         }
         Err(not_here(name, wanted).hint(format!("the image is for {has}")))

@@ -102,7 +102,7 @@ async fn check_platform(source: &From, root: &Manifest, wanted: &Platform) -> Re
         return Ok(());
     };
     let has = config.platform();
-    if has.os.is_empty() || wanted.runs().iter().any(|fits| fits.is(&has)) {
+    if has.os.is_empty() || wanted.can_run(&has) {
         return Ok(());
     }
     let message = format!("the image is for {has}, and not for {wanted}");
