@@ -1,7 +1,7 @@
 //! Everything about one image, and how it was built.
 
 use wharf_core::{ImageConfig, Platform, Reference};
-use wharf_store::{ImageRow, Name, Reading, Store};
+use wharf_store::{ImageRow, LayerRow, Name, Reading, Store};
 
 use super::find::{FoundPlatform, find, find_for};
 use super::list::{familiar_sorted, summary};
@@ -19,7 +19,7 @@ pub(super) fn inspect(
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<ImageDetail> {
-    unless_gone(store, name, platform, || {
+    looked_at(|| {
         let (image, tags, digests) = store.read(|rows| named(rows, name, platform))?;
         detail(store, image, tags, digests)
     })
@@ -49,15 +49,23 @@ pub(super) fn history(
     name: &str,
     platform: Option<&Platform>,
 ) -> Result<Vec<HistoryEntry>> {
-    unless_gone(store, name, platform, || {
-        let (image, tags, _) = store.read(|rows| named(rows, name, platform))?;
-        steps(store, image, tags)
+    looked_at(|| {
+        let (image, tags, layers) = store.read(|rows| {
+            let (image, tags, _) = named(rows, name, platform)?;
+            let layers = rows.layers(&image.id)?;
+            Ok::<_, EngineError>((image, tags, layers))
+        })?;
+        steps(store, image, tags, &layers)
     })
 }
 
-fn steps(store: &Store, image: ImageRow, tags: Vec<String>) -> Result<Vec<HistoryEntry>> {
+fn steps(
+    store: &Store,
+    image: ImageRow,
+    tags: Vec<String>,
+    layers: &[LayerRow],
+) -> Result<Vec<HistoryEntry>> {
     let config = read_config(store, &image)?;
-    let layers = store.read(|rows| Ok::<_, EngineError>(rows.layers(&image.id)?))?;
     let mut sizes = layers.iter().map(|layer| layer.size);
     let mut entries = Vec::new();
     for step in &config.fields.history {
@@ -86,22 +94,15 @@ fn steps(store: &Store, image: ImageRow, tags: Vec<String>) -> Result<Vec<Histor
     Ok(entries)
 }
 
-/// An image that looks damaged may have been removed between a look at its rows and one at its files, and pulled
-/// again: it is looked at once more. Gone for good, it is not found.
-fn unless_gone<T>(
-    store: &Store,
-    name: &str,
-    platform: Option<&Platform>,
-    look: impl Fn() -> Result<T>,
-) -> Result<T> {
+/// An image that looks damaged may have been removed, and pulled again, between a look at its rows and one at its
+/// files: it is looked at once more. Gone for good, it is not found then.
+fn looked_at<T>(look: impl Fn() -> Result<T>) -> Result<T> {
     let mut seen = look();
     for _ in 0..LOOKS_MORE {
-        let Err(error) = &seen else { break };
-        if error.kind != ErrorKind::Corrupt {
-            break;
+        match &seen {
+            Err(error) if error.kind == ErrorKind::Corrupt => seen = look(),
+            _ => break,
         }
-        store.read(|rows| named(rows, name, platform).map(drop))?;
-        seen = look();
     }
     seen
 }
