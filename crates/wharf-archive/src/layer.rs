@@ -46,7 +46,6 @@ const OUTPUT: usize = 128 * 1024;
 pub struct LayerInspector {
     limits: Limits,
     windows: Arc<Gate>,
-    inside: bool,
 }
 
 impl LayerInspector {
@@ -59,7 +58,6 @@ impl LayerInspector {
         Self {
             limits,
             windows: Gate::new(ZSTD_AT_ONCE),
-            inside: false,
         }
     }
 
@@ -67,7 +65,7 @@ impl LayerInspector {
     /// unpacks it: its bytes are its digest's.
     #[must_use]
     pub fn staying_inside(mut self) -> Self {
-        self.inside = true;
+        self.limits.inside = true;
         self
     }
 
@@ -77,15 +75,11 @@ impl LayerInspector {
     }
 
     fn reading(&self) -> Reading {
-        let mut walk = Walk::new(&self.limits);
-        if self.inside {
-            walk.stay_inside();
-        }
         Reading {
             unpack: Unpack::new(Arc::clone(&self.windows)),
             content: Content {
                 hasher: Hasher::new(Algorithm::Sha256),
-                walk,
+                walk: Walk::new(&self.limits),
                 packed: 0,
                 unpacked: 0,
                 limits: self.limits,

@@ -113,7 +113,7 @@ fn shown(path: &[u8]) -> String {
 }
 
 /// The words of a name. Empty ones and single dots say nothing.
-fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b'/')
         .filter(|word| !word.is_empty() && *word != b".")
 }

@@ -12,6 +12,8 @@ pub(crate) struct Limits {
     pub(crate) ratio: u64,
     /// How many entries its archive may have.
     pub(crate) entries: u64,
+    /// Must names stay inside of it?
+    pub(crate) inside: bool,
 }
 
 /// Bounds a layer's archive, in bytes: 1 TiB. The largest real ones, machine learning models, have
@@ -54,5 +56,6 @@ impl Limits {
         free: RATIO_FREE,
         ratio: RATIO_MAX,
         entries: ENTRIES_MAX,
+        inside: false,
     };
 }

@@ -18,6 +18,7 @@ use super::limits::{Limits, NAME_MAX, PAX_MAX};
 use super::pax::Pax;
 use super::seek::Point;
 use crate::files::notes::NotesWriter;
+use crate::files::tree::words;
 
 /// Docker's marks of what a layer deletes begin with this.
 const WHITEOUT: &[u8] = b".wh.";
@@ -81,14 +82,9 @@ impl Walk {
             size: 0,
             entries: 0,
             entries_max: limits.entries,
-            inside: false,
+            inside: limits.inside,
             notes: None,
         }
-    }
-
-    /// Refuses names that lead out of the archive.
-    pub(super) fn stay_inside(&mut self) {
-        self.inside = true;
     }
 
     /// Writes down what is in it from here on.
@@ -348,18 +344,11 @@ fn take<'a>(bytes: &mut &'a [u8], left: &mut u64) -> &'a [u8] {
 
 /// Does it lead out of the folder that it begins in, somewhere on its way?
 fn leads_outside(name: &[u8]) -> bool {
-    let mut depth = 0_usize;
-    name.split(|&b| b == b'/').any(|word| {
-        match word {
-            b"" | b"." => {}
-            b".." => match depth.checked_sub(1) {
-                Some(less) => depth = less,
-                None => return true,
-            },
-            _ => depth += 1,
-        }
-        false
-    })
+    let deeper = |depth: usize, word: &[u8]| match word {
+        b".." => depth.checked_sub(1),
+        _ => Some(depth + 1),
+    };
+    words(name).try_fold(0, deeper).is_none()
 }
 
 fn is_whiteout(name: &[u8]) -> bool {
