@@ -14,6 +14,14 @@ pub fn obstacle(path: &Path) -> Option<&'static str> {
     words(there.file_type())
 }
 
+/// The folder that a file is in, or will be.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
 fn words(kind: FileType) -> Option<&'static str> {
     Some(if kind.is_file() {
         return None;

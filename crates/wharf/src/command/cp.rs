@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wharf_archive::files::{Kind, Node, Place};
-use wharf_engine::target::obstacle;
+use wharf_engine::target::{folder_of, obstacle};
 use wharf_engine::{ImageFiles, LocalEngine, is_file};
 
 use super::files::{platform, split_whole, wrong};
@@ -98,11 +98,8 @@ fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) ->
         let message = format!("{}: {obstacle}", target.display());
         return Err(Failure::error(message));
     }
-    let folder = target
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(&error))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder_of(target)).map_err(|error| cannot(&error))?;
     let mut length = 0;
     engine.read_files(files, &[place], &mut |_, bytes| {
         length += bytes.len() as u64;

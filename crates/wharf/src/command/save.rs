@@ -102,10 +102,7 @@ impl Stdout {
 
 /// A file beside `path`, mode 0600, which goes away unless it is finished (Docker 28.5: atomicwriter).
 fn begin(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let folder = parent.unwrap_or(Path::new("."));
+    let folder = target::folder_of(path);
     if !folder.is_dir() {
         let message = format!(
             "failed to save image: invalid output path: stat {}: no such file or directory",

@@ -17,7 +17,7 @@ use wharf_store::WhileRoom;
 use super::referrers::About;
 use super::{Transfer, shown};
 use crate::local::translate::{self, Origin};
-use crate::target::obstacle;
+use crate::target::{folder_of, obstacle};
 use crate::{EngineError, ErrorKind, Location, Result};
 
 /// By which annotation an index in a layout names what it lists.
@@ -154,10 +154,7 @@ impl Transfer<'_> {
                     let message = format!("{}: {obstacle}", path.display());
                     return Err(EngineError::new(ErrorKind::Invalid, message));
                 }
-                let folder = path
-                    .parent()
-                    .filter(|folder| !folder.as_os_str().is_empty());
-                let file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
+                let file = NamedTempFile::new_in(folder_of(path))
                     .map_err(|error| cannot("write", path, &error))?;
                 let out = file
                     .reopen()

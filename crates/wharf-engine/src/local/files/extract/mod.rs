@@ -1,7 +1,7 @@
 //! Writes files of an image into a new folder (security rules 1 to 3 and 9).
 //!
 //! ```text
-//! DIR.wharf-XXXX, mode 0700:  folders ─► files, layer by layer, on all cores ─► links, devices
+//! .DIR.wharf-…, mode 0700:  folders ─► files, layer by layer, on all cores ─► links, devices
 //!                             ─► the folders' owners, modes and times ─► renamed to DIR
 //! ```
 //!
@@ -29,6 +29,7 @@ use wharf_archive::files::{Place, Tree};
 use wharf_store::Store;
 
 use super::{FileLayer, ImageFiles, gone, unreadable};
+use crate::target::folder_of;
 use crate::{EngineError, ErrorKind, Result};
 use plan::{Named, Plan};
 use target::{Folders, Target};
@@ -44,14 +45,10 @@ pub(super) fn extract(
     into: &Path,
 ) -> Result<Vec<String>> {
     let cannot = |error: io::Error| cannot_write(into, &error);
-    let parent = into
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
     let name = into.file_name().unwrap_or(OsStr::new("rootfs"));
     let temporary = tempfile::Builder::new()
         .prefix(&format!(".{}.wharf-", name.to_string_lossy()))
-        .tempdir_in(parent)
+        .tempdir_in(folder_of(into))
         .map_err(cannot)?;
     let root = File::open(temporary.path()).map_err(cannot)?;
     let target = Target::below(root.into());
