@@ -8,6 +8,7 @@ use wharf_core::layer::LayerFacts;
 use wharf_core::{Digest, Reference};
 
 use super::contents::read_kind;
+use super::names::read_reference;
 use super::{Catalog, Reading, Writing, parsed};
 use crate::rows::{LinkKind, ManifestKind, Name};
 use crate::{Result, StoreError};
@@ -87,8 +88,7 @@ impl Reading<'_> {
              SELECT DISTINCT n.repository, n.tag FROM names n JOIN up ON n.target = up.id LIMIT ?2",
         )?;
         let names = statement.query_map(params![digest.as_str(), NAMES_SHOWN], |row| {
-            let repository: Reference = parsed(row, 0)?;
-            Ok(super::names::with_tag(&repository, row.get_ref(1)?.as_str()?)?.familiar())
+            Ok(read_reference(row)?.familiar())
         })?;
         Ok(names.collect::<rusqlite::Result<_>>()?)
     }

@@ -86,8 +86,7 @@ impl Reading<'_> {
                 Some(last) if last.repository() == text => last,
                 last => last.insert(read_repository(row)?),
             };
-            let tag = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            take(row.get(2)?, with_tag(repository, tag)?);
+            take(row.get(2)?, with_tag(repository, row)?);
         }
         Ok(())
     }

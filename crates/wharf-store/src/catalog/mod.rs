@@ -281,13 +281,22 @@ fn parsed<T: std::str::FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Resul
 where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
+    parsed_by(row, column, str::parse)
+}
+
+/// The same, by a grammar that is not the type's usual one.
+fn parsed_by<T, E>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> rusqlite::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     let value = row.get_ref(column)?;
     value
         .as_str()
-        .and_then(|text| {
-            text.parse()
-                .map_err(|error| FromSqlError::Other(Box::new(error)))
-        })
+        .and_then(|text| parse(text).map_err(|error| FromSqlError::Other(Box::new(error))))
         .map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
         })

@@ -2,12 +2,10 @@
 //! number of names.
 
 use jiff::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row, params};
-use wharf_core::reference::ReferenceError;
 use wharf_core::{Digest, Reference};
 
-use super::{Reading, Writing, parsed, parsed_option, time};
+use super::{Reading, Writing, parsed, parsed_by, parsed_option, time};
 use crate::rows::Name;
 use crate::{Result, StoreError};
 
@@ -198,10 +196,8 @@ impl Writing<'_> {
 }
 
 pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
-    let repository = read_repository(row)?;
-    let reference = with_tag(&repository, row.get_ref(1)?.as_str()?)?;
     Ok(Name {
-        reference,
+        reference: read_reference(row)?,
         target: parsed(row, 2)?,
         image: parsed_option(row, 3)?,
         updated: time(row, 4)?.unwrap_or_default(),
@@ -209,21 +205,19 @@ pub(super) fn read_name(row: &Row<'_>) -> rusqlite::Result<Name> {
     })
 }
 
-/// Reads the repository in a row's first column. What is none was not written by us.
+/// Reads the repository and the tag in a row's first columns.
+pub(super) fn read_reference(row: &Row<'_>) -> rusqlite::Result<Reference> {
+    with_tag(&read_repository(row)?, row)
+}
+
+/// Reads the repository in a row's first column.
 pub(super) fn read_repository(row: &Row<'_>) -> rusqlite::Result<Reference> {
-    let text = row.get_ref(0)?.as_str()?;
-    Reference::of_repository(text).map_err(|error| of_column(0, error))
+    parsed_by(row, 0, Reference::of_repository)
 }
 
-/// Puts a name together again. What is no tag was not written by us.
-pub(super) fn with_tag(repository: &Reference, tag: &str) -> rusqlite::Result<Reference> {
-    repository
-        .with_tag(tag)
-        .map_err(|error| of_column(1, error))
-}
-
-fn of_column(column: usize, error: ReferenceError) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+/// Puts a repository and the tag in a row's second column together again.
+pub(super) fn with_tag(repository: &Reference, row: &Row<'_>) -> rusqlite::Result<Reference> {
+    parsed_by(row, 1, |tag| repository.with_tag(tag))
 }
 
 fn tag_of(reference: &Reference) -> Result<&str> {
