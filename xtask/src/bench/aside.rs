@@ -5,7 +5,7 @@
 //! who unpacks the image, by however much the one before has left.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -21,31 +21,21 @@ const STAMP: &str = "removed";
 /// The folder for everything that a run makes, in `bench/work`.
 pub(super) const RUN: &str = "run";
 
-/// Where a run's folders go.
-pub(super) struct Aside(PathBuf);
+/// Makes room where `folder` is. What has many files goes into a folder of the run's.
+pub(super) fn clear(folder: &Path, run: &Path) -> anyhow::Result<()> {
+    let removed = if has_many_files(folder)? {
+        put(folder, &run.join("aside"))
+    } else {
+        fs::remove_dir_all(folder).map_err(Into::into)
+    };
+    removed.with_context(|| format!("cannot empty {}", folder.display()))
+}
 
-impl Aside {
-    /// In `folder`, which is on the file system of everything that is set aside.
-    pub(super) fn in_folder(folder: &Path) -> Self {
-        Self(folder.join("aside"))
-    }
-
-    /// Makes room where `folder` is.
-    pub(super) fn clear(&self, folder: &Path) -> anyhow::Result<()> {
-        let removed = if has_many_files(folder)? {
-            self.put(folder)
-        } else {
-            fs::remove_dir_all(folder).map_err(Into::into)
-        };
-        removed.with_context(|| format!("cannot empty {}", folder.display()))
-    }
-
-    fn put(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.0)?;
-        let number = fs::read_dir(&self.0)?.count();
-        // Not the store's rename: nothing here has to outlive a crash.
-        Ok(rustix::fs::rename(folder, self.0.join(number.to_string()))?)
-    }
+fn put(folder: &Path, aside: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(aside)?;
+    let number = fs::read_dir(aside)?.count();
+    // Not the store's rename: nothing here has to outlive a crash.
+    Ok(rustix::fs::rename(folder, aside.join(number.to_string()))?)
 }
 
 fn has_many_files(folder: &Path) -> anyhow::Result<bool> {
@@ -100,13 +90,13 @@ mod tests {
     #[test]
     fn many_files_are_set_aside_and_few_are_removed() {
         let ground = tempfile::tempdir().unwrap();
-        let (aside, folder) = (Aside::in_folder(ground.path()), ground.path().join("out"));
+        let folder = ground.path().join("out");
         for files in [3, FILES_MAX, 3, FILES_MAX] {
             fs::create_dir_all(folder.join("below")).unwrap();
             for file in 0..files {
                 fs::write(folder.join("below").join(file.to_string()), "").unwrap();
             }
-            aside.clear(&folder).unwrap();
+            clear(&folder, ground.path()).unwrap();
             assert!(!folder.exists());
         }
         assert_eq!(

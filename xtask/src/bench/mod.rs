@@ -26,7 +26,7 @@ mod report;
 mod transfers;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     aside::begin(&work, options.quick || options.only_engine)?;
     if options.only_engine {
-        return only_engine(options, wharf);
+        return only_engine(options, &work, wharf);
     }
     println!("making the image");
     let image = image::prepare(&work.join(folder), size, LAYERS)?;
@@ -150,8 +150,7 @@ fn publish(report: &str, quick: bool) -> anyhow::Result<()> {
 }
 
 /// The Engine API's part alone.
-fn only_engine(options: &Options, wharf: PathBuf) -> anyhow::Result<()> {
-    let work = workspace().join("bench/work");
+fn only_engine(options: &Options, work: &Path, wharf: PathBuf) -> anyhow::Result<()> {
     let ground = Ground {
         folder: work.join(aside::RUN),
         image: String::new(),
@@ -160,7 +159,7 @@ fn only_engine(options: &Options, wharf: PathBuf) -> anyhow::Result<()> {
     .prepare()?;
     let rounds = if options.quick { 2 } else { options.rounds };
     let section = engine::run(&ground, options.quick, rounds)?;
-    aside::end(&work)?;
+    aside::end(work)?;
     println!("\n{}", section.to_markdown());
     if options.quick {
         return Ok(());

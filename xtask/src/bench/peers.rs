@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::aside::Aside;
+use super::aside;
 use super::docker::Docker;
 use super::measure::{Usage, measure};
 use crate::process::version;
@@ -71,7 +71,7 @@ impl Ground {
         let target = self.folder.join("target").join(name);
         if target.exists() {
             unmount_below(&target)?;
-            Aside::in_folder(&self.folder).clear(&target)?;
+            aside::clear(&target, &self.folder)?;
         }
         fs::create_dir_all(&target)?;
         rustix::fs::syncfs(fs::File::open(&target)?).context("cannot sync the disk")?;
