@@ -140,14 +140,10 @@ async fn tell(
     helper::tell(name, verb, input, search)
         .await
         .map_err(|trouble| RegistryError::Setting {
-            what: format!(
-                "error {} credentials",
-                if verb == "store" {
-                    "storing"
-                } else {
-                    "erasing"
-                }
-            ),
+            what: match verb {
+                "store" => "error storing credentials".to_owned(),
+                _ => "error erasing credentials".to_owned(),
+            },
             reason: trouble.to_string(),
         })
 }

@@ -251,22 +251,16 @@ pub(super) fn get(api: &Api, query: &Query, ending: Option<Ending>) -> Result<Re
         let left = until.duration_since(Timestamp::now());
         Duration::try_from(left).unwrap_or_default()
     });
-    let end = left.map(|left| tokio::time::Instant::now() + left);
-    let over = async move {
-        let time_has_come = async {
-            match end {
-                Some(end) => tokio::time::sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        let server_ends = async {
-            match ending {
-                Some(mut ending) => ending.begins().await,
-                None => std::future::pending().await,
-            }
-        };
+    let time_is_over = tokio::time::sleep(left.unwrap_or(Duration::MAX));
+    let server_ends = async {
+        match ending {
+            Some(mut ending) => ending.begins().await,
+            None => std::future::pending().await,
+        }
+    };
+    let over = async {
         tokio::select! {
-            () = time_has_come => {}
+            () = time_is_over => {}
             () = server_ends => {}
         }
     };

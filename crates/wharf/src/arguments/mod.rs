@@ -29,7 +29,7 @@ use crate::exit::{ERROR, Failure, Result, say};
 use crate::log::Format;
 
 pub(crate) use help::terminal_width;
-pub(crate) use pflag::filter;
+pub(crate) use pflag::{filter, said};
 pub(crate) use usage::Usage;
 
 /// What Docker says of `-h`: with the help, and of the program itself on standard error.

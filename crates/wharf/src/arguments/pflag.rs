@@ -98,6 +98,14 @@ pub(super) fn is_boolean(arg: &Arg) -> bool {
         .is_some_and(|number| number.min_values() == 0)
 }
 
+/// The filters that say something.
+pub(crate) fn said(filters: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    let all = filters
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    all.filter(|said| *said != ("", ""))
+}
+
 /// One filter, `name=value`. Docker takes the name in any case, and an empty filter for none.
 pub(crate) fn filter(text: &str) -> Result<(String, String), String> {
     if text.is_empty() {

@@ -103,17 +103,11 @@ fn parse(text: &str) -> Result<Location> {
             _ => Location::Archive { file: path, name },
         });
     }
-    // A host of that name has a port behind it.
-    let is_port = |rest: &str| {
-        let port = rest.split('/').next().unwrap_or_default();
-        !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
-    };
-    let foreign = text.split_once(':').filter(|(_, rest)| !is_port(rest));
-    if let Some((word, _)) = foreign.filter(|(word, _)| FOREIGN.contains(word)) {
+    if let Some(word) = foreign(text) {
         let message = format!("{word}: is a place that wharf does not read or write");
         let hint = format!(
             "NAME[:TAG|@DIGEST] on a registry, {}; an image that is here is sent by `wharf push` and `wharf save`",
-            TRANSPORTS.join(":…, ") + ":…"
+            transports()
         );
         return Err(Failure::with_hint(message, hint));
     }
@@ -123,9 +117,22 @@ fn parse(text: &str) -> Result<Location> {
             error.to_string(),
             format!(
                 "{text:?} is neither NAME[:TAG|@DIGEST] nor {}",
-                TRANSPORTS.join(":…, ") + ":…"
+                transports()
             ),
         )
     })?;
     Ok(Location::Registry(name.or_latest()))
+}
+
+/// The transport of skopeo's that a place begins with. A host of that name has a port behind it.
+fn foreign(text: &str) -> Option<&str> {
+    let (word, rest) = text.split_once(':')?;
+    let port = rest.split('/').next().unwrap_or_default();
+    let is_port = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    (FOREIGN.contains(&word) && !is_port).then_some(word)
+}
+
+/// `oci:…, oci-archive:…, docker-archive:…`
+fn transports() -> String {
+    TRANSPORTS.join(":…, ") + ":…"
 }

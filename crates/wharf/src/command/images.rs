@@ -3,7 +3,7 @@
 use clap::Args;
 use wharf_engine::{Engine as _, Filters, ImageSummary, ListQuery};
 
-use crate::arguments::filter;
+use crate::arguments::{filter, said};
 use crate::context::Context;
 use crate::docker_config;
 use crate::exit::{Failure, Result, say};
@@ -60,11 +60,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_most(&arguments.names, 1)?;
     let mut filters = Filters::default();
-    for (name, value) in arguments
-        .filter
-        .iter()
-        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
-    {
+    for (name, value) in said(&arguments.filter) {
         filters.add(name, value);
     }
     let name = arguments.names.first().filter(|name| !name.is_empty());

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use wharf_core::human;
 use wharf_engine::{Engine as _, Filters, PruneOptions, Pruned, Removed, when};
 
-use crate::arguments::filter;
+use crate::arguments::{filter, said};
 use crate::context::Context;
 use crate::docker_config;
 use crate::exit::{Failure, Result, say};
@@ -108,10 +108,7 @@ fn how_many(text: &str) -> Result<NonZeroUsize, &'static str> {
 /// `PruneFilters`).
 pub(super) fn filters(context: &Context, given: &[(String, String)]) -> Filters {
     let mut filters = Filters::default();
-    for (name, value) in given
-        .iter()
-        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
-    {
+    for (name, value) in said(given) {
         filters.add(name, value);
     }
     for text in docker_config::read(&context.environment).prune_filters {

@@ -4,7 +4,7 @@ use clap::Args;
 use wharf_engine::EngineError;
 use wharf_registry::{Hit, Registry, RegistryErrorKind};
 
-use crate::arguments::filter;
+use crate::arguments::{filter, said};
 use crate::context::Context;
 use crate::exit::{Failure, Result, say};
 use crate::print::columns::Columns;
@@ -129,17 +129,14 @@ fn row(hit: &Hit, full: bool, json: bool) -> Columns {
 /// In Docker's words where one is wrong.
 fn wanted(filters: &[(String, String)]) -> Result<Wanted> {
     let mut wanted = Wanted::default();
-    for (name, value) in filters
-        .iter()
-        .filter(|(name, value)| !(name.is_empty() && value.is_empty()))
-    {
+    for (name, value) in said(filters) {
         let invalid = || Failure::error(format!("invalid filter '{name}={value}'"));
-        let truth = || match value.as_str() {
+        let truth = || match value {
             "true" | "1" => Ok(true),
             "false" | "0" => Ok(false),
             _ => Err(invalid()),
         };
-        match name.as_str() {
+        match name {
             "is-official" => wanted.official = Some(truth()?),
             "stars" => wanted.stars = value.parse().map_err(|_| invalid())?,
             "is-automated" => {
