@@ -5,7 +5,7 @@ use std::slice;
 use futures_util::{StreamExt as _, stream};
 use wharf_core::{Digest, Reference};
 use wharf_registry::{Registry, RegistryError};
-use wharf_store::Store;
+use wharf_store::{ManifestKind, ManifestRow, Reading, Store};
 
 use super::list::is_named;
 use crate::glob::Glob;
@@ -24,9 +24,13 @@ pub(super) async fn outdated(
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?;
     let names = names(store, patterns, &globs)?;
-    let asked = stream::iter(names).map(|(reference, local)| async {
+    let asked = stream::iter(names).map(|(reference, mut local, sent)| async move {
         let standing = match registry.head(&reference).await {
             Ok(remote) if remote.digest == local => Standing::Current,
+            Ok(remote) if sent.contains(&remote.digest) => {
+                local = remote.digest;
+                Standing::Current
+            }
             Ok(remote) => Standing::Moved(remote.digest),
             Err(RegistryError::NotFound { .. }) => Standing::Gone,
             Err(error) => Standing::Unknown(error.into()),
@@ -40,9 +44,11 @@ pub(super) async fn outdated(
     Ok(asked.buffered(settings.parallel.max(1)).collect().await)
 }
 
-/// The names, sorted, each with what it points to here. What never came from its repository is left
-/// out: nobody else has it.
-fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Reference, Digest)>> {
+/// A name, what it points to here, and what a push may have sent for it instead.
+type Here = (Reference, Digest, Vec<Digest>);
+
+/// The names, sorted. What never came from its repository is left out: nobody else has it.
+fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<Here>> {
     store.read(|rows| {
         let mut all = Vec::new();
         let mut found = vec![false; globs.len()];
@@ -53,15 +59,18 @@ fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Refe
                 }
                 let repository = reference.repository();
                 let known = image.repo_digests.iter();
-                let from_there = known
-                    .clone()
-                    .any(|digest| digest.repository() == repository);
+                let known: Vec<&Digest> = known
+                    .filter(|digest| digest.repository() == repository)
+                    .filter_map(Reference::digest)
+                    .collect();
                 let wanted = globs.is_empty() || is_named(globs, &reference);
-                if !from_there || !wanted {
+                if known.is_empty() || !wanted {
                     continue;
                 }
-                let name = rows.name(&reference)?;
-                all.extend(name.map(|name| (reference, name.target)));
+                if let Some(name) = rows.name(&reference)? {
+                    let sent = sent(rows, &name.target, &known)?;
+                    all.push((reference, name.target, sent));
+                }
             }
         }
         if let Some(at) = found.iter().position(|found| !found) {
@@ -72,4 +81,21 @@ fn names(store: &Store, patterns: &[String], globs: &[Glob]) -> Result<Vec<(Refe
         all.sort_unstable();
         Ok::<_, EngineError>(all)
     })
+}
+
+/// What a push may have sent to a repository: plain layers go packed, and of an index that is here in part goes one
+/// platform. What was pulled goes as it is.
+fn sent(rows: &Reading<'_>, target: &Digest, known: &[&Digest]) -> Result<Vec<Digest>> {
+    let is_index = |row: &ManifestRow| row.kind == ManifestKind::Index;
+    let row = rows.manifest(target)?;
+    if !row.is_some_and(|row| row.local || is_index(&row)) {
+        return Ok(Vec::new());
+    }
+    let mut sent = Vec::new();
+    for digest in known {
+        if !rows.manifest(digest)?.as_ref().is_some_and(is_index) {
+            sent.push((*digest).clone());
+        }
+    }
+    Ok(sent)
 }

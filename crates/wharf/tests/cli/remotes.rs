@@ -1,7 +1,8 @@
 //! What is asked of registries without pulling: tags, outdated names, searches, inspections.
 
+use wharf_core::media_type::Compression;
 use wharf_testkit::images::{Content as _, samples};
-use wharf_testkit::{Fault, On, TestRegistry, When};
+use wharf_testkit::{Fault, Layer, On, TestRegistry, When};
 
 use super::{registry, wharf};
 use server::serve;
@@ -58,6 +59,35 @@ fn tags_are_listed_filtered_and_formatted() {
         tagged.stderr
     );
     assert_eq!(wharf.run(["tags", &registry.name("no/such")]).code, Some(1));
+}
+
+#[test]
+fn what_was_made_and_pushed_here_has_not_moved() {
+    let (registry, wharf) = (registry(), wharf());
+    let archive = wharf.folder().join("files.tar");
+    let files = Layer::new().compression(Compression::None);
+    std::fs::write(&archive, &files.file("a", b"a").pack().blob).unwrap();
+    let name = registry.name("made/here:1");
+    wharf.ok(["import", &archive.display().to_string(), &name]);
+    wharf.ok(["push", "-q", &name]);
+    let all = ["outdated", "-a", "--format", "{{.Name}} {{.Status}}"];
+    assert_eq!(wharf.ok(all), format!("{name} current\n"));
+
+    // Of an index that is here in part, one platform is sent.
+    let index = samples::platforms(&["linux/amd64", "linux/arm64"]);
+    registry.push("team/multi:1", &index);
+    let (from, part) = (registry.name("team/multi:1"), registry.name("part/multi:1"));
+    wharf.ok(["pull", "-q", "--platform", "linux/arm64", &from]);
+    wharf.ok(["tag", &from, &part]);
+    wharf.ok(["push", "-q", &part]);
+    let pattern = registry.name("*/multi");
+    let all = [&all[..], &[&pattern]].concat();
+    assert_eq!(wharf.ok(&all), format!("{part} current\n{from} current\n"));
+
+    // Somebody else's push is one that moved the name.
+    registry.push("part/multi:1", &samples::small());
+    registry.push("made/here:1", &samples::small());
+    assert_eq!(wharf.ok(["outdated", "-q"]), format!("{name}\n{part}\n"));
 }
 
 #[test]
