@@ -1,6 +1,6 @@
 //! What a user asks for.
 //!
-//! [`Engine`] has one method per use case. The command line, and later the Engine API server, know
+//! [`Engine`] has one method per use case. The command line and the Engine API server know
 //! only this trait; [`LocalEngine`] works on the store in this process. Long operations report
 //! [`wharf_core::Event`]s; printing them is the edge's business.
 
