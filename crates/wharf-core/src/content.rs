@@ -14,11 +14,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
 use crate::layer::LayerError;
+use crate::limits::DOCUMENT_RESERVE;
+pub use crate::limits::{DOCUMENT_MAX, LAYER_MAX};
 use crate::{Descriptor, Digest, Watch};
-
-/// Bounds a manifest or a config (security rule 4, CVE-2020-1702). The largest that registries
-/// take is 4 MiB.
-pub const DOCUMENT_MAX: u64 = 4 * 1024 * 1024;
 
 /// Bytes of one blob.
 pub struct Reader {
@@ -160,7 +158,8 @@ pub async fn read_document(source: &dyn Source, what: &Descriptor) -> Result<Byt
         });
     }
     let mut reader = source.open(what, 0..what.size).await?;
-    let mut all = BytesMut::with_capacity(usize::try_from(what.size).unwrap_or(0));
+    let reserve = what.size.min(DOCUMENT_RESERVE);
+    let mut all = BytesMut::with_capacity(usize::try_from(reserve).unwrap_or(0));
     while let Some(chunk) = reader.bytes.next().await {
         all.extend_from_slice(&chunk?);
         if all.len() as u64 > what.size {

@@ -13,6 +13,7 @@
 //! | [`manifest`] | `Manifest`: image, index or artifact, with its raw bytes |
 //! | [`config`] | `ImageConfig`: what Docker shows of an image |
 //! | [`content`] | `Source` and `Sink`: where content comes from and goes to |
+//! | [`limits`] | what sizes a document may declare |
 //! | [`layer`] | what a layer's bytes say about it, learned while they pass |
 //! | [`copy`] | `copy(from, to, root)`: pull, push, save, load and send are this |
 //! | [`event`] | what a long operation reports |
@@ -29,6 +30,7 @@ pub mod event;
 pub mod go_json;
 pub mod human;
 pub mod layer;
+pub mod limits;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;

@@ -8,7 +8,7 @@ mod made;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::content::DOCUMENT_MAX;
+use crate::limits::{DOCUMENT_MAX, SizeError};
 use crate::media_type::{
     DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST, is_image_config,
     is_image_manifest, is_index, is_manifest,
@@ -94,6 +94,9 @@ pub enum ManifestError {
     /// It has the fields of two kinds (CVE-2021-41190), or of none.
     #[error("the manifest is ambiguous or empty: {0}")]
     Shape(&'static str),
+    /// A descriptor declares a size that is not possible.
+    #[error("the manifest is not valid")]
+    DeclaredSize(#[from] SizeError),
 }
 
 #[derive(Deserialize)]
@@ -124,6 +127,7 @@ impl Manifest {
         let wire: Wire = serde_json::from_slice(&raw).map_err(ManifestError::Json)?;
         let media_type = wire.media_type(declared)?;
         let kind = wire.into_kind(&media_type)?;
+        kind.check_sizes()?;
         Ok(Self {
             descriptor: Descriptor::of(media_type, &raw),
             raw,
@@ -140,6 +144,47 @@ impl Manifest {
                 .collect(),
         }
     }
+}
+
+impl Kind {
+    /// Checks every size that the manifest declares, so that no later step depends on a number that
+    /// nothing bounds.
+    fn check_sizes(&self) -> Result<(), SizeError> {
+        match self {
+            Self::Index(index) => {
+                for entry in &index.manifests {
+                    if is_manifest(&entry.media_type) {
+                        entry.check_document_size("manifest")?;
+                    } else {
+                        entry.check_blob_size("blob")?;
+                    }
+                }
+                check_subject(index.subject.as_ref())
+            }
+            Self::Image(parts) => {
+                parts.config.check_document_size("config")?;
+                parts.check_layer_sizes()
+            }
+            // An artifact's config is a blob of any kind: it is copied and not read.
+            Self::Artifact(parts) => {
+                parts.config.check_blob_size("config")?;
+                parts.check_layer_sizes()
+            }
+        }
+    }
+}
+
+impl Parts {
+    fn check_layer_sizes(&self) -> Result<(), SizeError> {
+        for layer in &self.layers {
+            layer.check_blob_size("layer")?;
+        }
+        check_subject(self.subject.as_ref())
+    }
+}
+
+fn check_subject(subject: Option<&Descriptor>) -> Result<(), SizeError> {
+    subject.map_or(Ok(()), |subject| subject.check_document_size("subject"))
 }
 
 impl Wire {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::limits::LAYER_MAX;
 use crate::media_type::{
     DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_LIST, DOCKER_MANIFEST, OCI_CONFIG, OCI_EMPTY,
     OCI_LAYER,
@@ -235,6 +236,71 @@ fn refuses_what_is_too_large() {
         parse(OCI_MANIFEST, &many),
         Err(ManifestError::Shape(_))
     ));
+}
+
+/// Sizes that no content has: just above the limit, and those that overflow other integer types.
+fn impossible_sizes(max: u64) -> [u64; 7] {
+    [
+        max + 1,
+        1 << 48,
+        1 << 53,
+        1 << 62,
+        i64::MAX as u64,
+        1 << 63,
+        u64::MAX,
+    ]
+}
+
+fn with_size(mut document: Value, path: &str, size: u64) -> Value {
+    *document.pointer_mut(path).unwrap() = json!(size);
+    document
+}
+
+#[test]
+fn refuses_declared_sizes_that_no_content_has() {
+    let mut about = image();
+    about["subject"] = descriptor(OCI_MANIFEST);
+    let mut chart = image();
+    chart["config"]["mediaType"] = json!("application/vnd.cncf.helm.config.v1+json");
+    let list = index_of(&[entry("linux/amd64"), descriptor(OCI_LAYER)]);
+    for (document, path, max) in [
+        (&about, "/config/size", DOCUMENT_MAX),
+        (&about, "/layers/0/size", LAYER_MAX),
+        (&about, "/subject/size", DOCUMENT_MAX),
+        (&chart, "/config/size", LAYER_MAX),
+        (&chart, "/layers/0/size", LAYER_MAX),
+        (&list, "/manifests/0/size", DOCUMENT_MAX),
+        (&list, "/manifests/1/size", LAYER_MAX),
+    ] {
+        let at_most = with_size(document.clone(), path, max);
+        assert!(parse("", &at_most).is_ok(), "{path} of {max}");
+        for size in impossible_sizes(max) {
+            let error = parse("", &with_size(document.clone(), path, size)).unwrap_err();
+            let ManifestError::DeclaredSize(reason) = &error else {
+                panic!("{path} of {size}: {error:?}");
+            };
+            assert_eq!((reason.size, reason.max), (size, max), "{path}");
+        }
+    }
+}
+
+#[test]
+fn refuses_sizes_that_are_not_a_number_of_bytes() {
+    for size in [
+        "-1",
+        "1e3",
+        "7.0",
+        "1e400",
+        "99999999999999999999999",
+        "\"7\"",
+        "[7]",
+    ] {
+        let raw = image()
+            .to_string()
+            .replace("\"size\":7", &format!("\"size\":{size}"));
+        let error = Manifest::parse("", Bytes::from(raw)).unwrap_err();
+        assert!(matches!(error, ManifestError::Json(_)), "{size}: {error:?}");
+    }
 }
 
 #[test]
