@@ -1,4 +1,4 @@
-//! The arrows between the workspace's crates: `core ← {store, registry, archive} ← engine ← server ← wharf`.
+//! The arrows between the workspace's crates: `{os, core} ← {store, registry, archive} ← engine ← server ← wharf`.
 //!
 //! [`RULES`] is the whole law. It covers what ends up in a program: normal and build dependencies.
 //! In tests a crate may import whatever it likes; the testkit is for tests only, so nobody but
@@ -12,13 +12,15 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 /// Which crates of this workspace a crate may import. A crate that is missing here is refused, so
 /// that whoever adds one decides where it stands.
 const RULES: &[(&str, &[&str])] = &[
+    ("wharf-os", &[]),
     ("wharf-core", &[]),
-    ("wharf-store", &["wharf-core"]),
-    ("wharf-registry", &["wharf-core"]),
-    ("wharf-archive", &["wharf-core"]),
+    ("wharf-store", &["wharf-os", "wharf-core"]),
+    ("wharf-registry", &["wharf-os", "wharf-core"]),
+    ("wharf-archive", &["wharf-os", "wharf-core"]),
     (
         "wharf-engine",
         &[
+            "wharf-os",
             "wharf-core",
             "wharf-store",
             "wharf-registry",
@@ -32,6 +34,7 @@ const RULES: &[(&str, &[&str])] = &[
 ];
 
 const BELOW_SERVER: &[&str] = &[
+    "wharf-os",
     "wharf-core",
     "wharf-store",
     "wharf-registry",
@@ -40,6 +43,7 @@ const BELOW_SERVER: &[&str] = &[
 ];
 
 const BELOW_WHARF: &[&str] = &[
+    "wharf-os",
     "wharf-core",
     "wharf-store",
     "wharf-registry",
@@ -49,6 +53,7 @@ const BELOW_WHARF: &[&str] = &[
 ];
 
 const EVERYTHING: &[&str] = &[
+    "wharf-os",
     "wharf-core",
     "wharf-store",
     "wharf-registry",
