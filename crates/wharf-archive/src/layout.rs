@@ -44,15 +44,13 @@ impl Layout {
             manifests: Option<Vec<Descriptor>>,
         }
         let path = self.folder.join("index.json");
-        match fs::metadata(&path) {
+        let text = match wharf_os::file::read(&path, DOCUMENT_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Ok(data) if data.len() > DOCUMENT_MAX => {
-                return Err(io::Error::other("index.json has more than 4 MiB"));
-            }
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        let index: Index = serde_json::from_slice(&fs::read(path)?)?;
+            text => text.map_err(|error| {
+                io::Error::new(error.kind(), format!("index.json: {error}"))
+            })?,
+        };
+        let index: Index = serde_json::from_slice(&text)?;
         Ok(index.manifests.unwrap_or_default())
     }
 
@@ -104,7 +102,7 @@ impl Source for Layout {
 
     async fn open(&self, what: &Descriptor, range: Range<u64>) -> Result<Reader, ContentError> {
         let (what_digest, place) = (what.digest.clone(), Source::place(self));
-        let file = match File::open(self.path(&what.digest)) {
+        let file = match wharf_os::file::open(&self.path(&what.digest)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ContentError::Missing {
                     what: what_digest,

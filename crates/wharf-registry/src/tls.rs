@@ -152,16 +152,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Regist
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, RegistryError> {
-    let size = fs::metadata(path)
-        .map_err(|error| unusable(path, error))?
-        .len();
-    if size > CERTIFICATE_FILE_MAX {
-        return Err(unusable(
-            path,
-            format!("it has more than {CERTIFICATE_FILE_MAX} bytes"),
-        ));
-    }
-    fs::read(path).map_err(|error| unusable(path, error))
+    wharf_os::file::read(path, CERTIFICATE_FILE_MAX).map_err(|error| unusable(path, error))
 }
 
 fn unusable(path: &Path, reason: impl fmt::Display) -> RegistryError {

@@ -1,8 +1,7 @@
 //! What of Docker's own `config.json` is about images and not about registries: the format of `images`, and
 //! filters that every prune has. Credentials are `wharf_registry`'s business.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
@@ -51,16 +50,11 @@ pub(crate) fn read(environment: &Environment) -> DockerConfig {
 }
 
 fn read_file(path: &Path) -> Result<DockerConfig, String> {
-    let mut text = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(FILE_MAX + 1).read_to_end(&mut text),
+    let text = match wharf_os::file::read(path, FILE_MAX) {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DockerConfig::default()),
-        Err(error) => Err(error),
-    }
-    .map_err(|error| error.to_string())?;
-    if text.len() as u64 > FILE_MAX {
-        return Err("it is too large".to_owned());
-    }
+        Err(error) => return Err(error.to_string()),
+    };
     if text.trim_ascii().is_empty() {
         return Ok(DockerConfig::default());
     }

@@ -5,8 +5,7 @@
 //! otherwise send a company's pulls to the internet without a word.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -36,12 +35,6 @@ pub(crate) enum SettingsError {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// It is larger than settings are.
-    #[error("cannot read settings: {path} has more than {FILE_MAX} bytes")]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
     },
     /// Its content is wrong.
     #[error("{path}:{line}: {reason}")]
@@ -156,17 +149,7 @@ fn read_file(path: &Path) -> Result<Written, SettingsError> {
         path: path.to_owned(),
         source,
     };
-    let mut text = String::new();
-    let file = File::open(path).map_err(read)?;
-    let length = file
-        .take(FILE_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(read)?;
-    if length as u64 > FILE_MAX {
-        return Err(SettingsError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
+    let text = wharf_os::file::read_text(path, FILE_MAX).map_err(read)?;
     let content = |span: Option<Range<usize>>, reason| {
         let before = text
             .get(..span.map_or(0, |span| span.start))

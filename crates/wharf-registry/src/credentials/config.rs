@@ -5,8 +5,7 @@
 //! fits counts.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -52,18 +51,11 @@ struct Entry {
 /// Reads a file; `None` if it is not there.
 pub(super) fn read(path: &Path) -> Result<Option<ConfigFile>, Trouble> {
     let trouble = |reason: &str| Trouble(format!("{}: {reason}", path.display()));
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let text = match wharf_os::file::read(path, FILE_MAX) {
+        Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(trouble(&error.to_string())),
     };
-    let mut text = Vec::new();
-    file.take(FILE_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|e| trouble(&e.to_string()))?;
-    if text.len() as u64 > FILE_MAX {
-        return Err(trouble("it is too large"));
-    }
     if text.trim_ascii().is_empty() {
         return Ok(None);
     }

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -149,16 +149,10 @@ async fn tell(
 }
 
 fn read(path: &Path) -> Result<Fields, RegistryError> {
-    let file = match File::open(path) {
+    let text = match wharf_os::file::read_text(path, FILE_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fields::default()),
-        file => file.map_err(|error| cannot(path, &error.to_string()))?,
+        text => text.map_err(|error| cannot(path, &error.to_string()))?,
     };
-    let mut text = String::new();
-    let read = file.take(FILE_MAX + 1).read_to_string(&mut text);
-    read.map_err(|error| cannot(path, &error.to_string()))?;
-    if text.len() as u64 > FILE_MAX {
-        return Err(cannot(path, "it is too large"));
-    }
     if text.trim().is_empty() {
         return Ok(Fields::default());
     }

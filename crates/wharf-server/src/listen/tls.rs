@@ -1,6 +1,5 @@
 //! TLS in which both sides show a certificate: who may speak to the engine may do everything with its images.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -15,6 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
+
+/// Bounds a file of certificates or a key, in bytes. A bundle of all public authorities has 250 KiB.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Where the certificates are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl Acceptor {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read {
+    wharf_os::file::read(path, FILE_MAX).map_err(|source| TlsError::Read {
         path: path.to_owned(),
         source,
     })

@@ -95,16 +95,10 @@ impl Lists {
 }
 
 fn read(path: &Path) -> Result<Option<ListedImage>> {
-    match fs::metadata(path) {
+    let bytes = match wharf_os::file::read(path, FILE_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot("read", path, &error)),
-        Ok(data) if data.len() > FILE_MAX => {
-            let message = format!("{} is too long to be a manifest", path.display());
-            return Err(Failure::error(message));
-        }
-        Ok(_) => {}
-    }
-    let bytes = fs::read(path).map_err(|error| cannot("read", path, &error))?;
+        bytes => bytes.map_err(|error| cannot("read", path, &error))?,
+    };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| {
         Failure::with_hint(
             format!("{} is not a manifest of a list: {error}", path.display()),
