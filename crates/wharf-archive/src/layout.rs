@@ -46,9 +46,9 @@ impl Layout {
         let path = self.folder.join("index.json");
         let text = match wharf_os::file::read(&path, DOCUMENT_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            text => text.map_err(|error| {
-                io::Error::new(error.kind(), format!("index.json: {error}"))
-            })?,
+            text => {
+                text.map_err(|error| io::Error::new(error.kind(), format!("index.json: {error}")))?
+            }
         };
         let index: Index = serde_json::from_slice(&text)?;
         Ok(index.manifests.unwrap_or_default())
@@ -138,7 +138,7 @@ async fn next((file, rest): Rest) -> Result<Option<(Bytes, Rest)>, ContentError>
     }
     let len = READ.min(rest.end - rest.start);
     let (reader, start) = (Arc::clone(&file), rest.start);
-    let read = tokio::task::spawn_blocking(move || {
+    let read = wharf_os::blocking::start(move || {
         let mut buffer = vec![0; usize::try_from(len).unwrap_or_default()];
         reader
             .read_exact_at(&mut buffer, start)

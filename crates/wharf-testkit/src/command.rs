@@ -11,6 +11,12 @@ use tempfile::TempDir;
 /// Where programs lie, for whatever the program under test starts.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// How long a run may take that has a bound, in seconds. The machine may be busy with other tests.
+const BOUND: &str = "60";
+
+/// What `timeout` ends with when it has ended the program.
+const TIMEOUT: i32 = 124;
+
 /// The built program, with a store, settings and a home of its own in a folder that goes away with it.
 /// It sees nothing of the environment that the test runs in.
 pub struct Wharf {
@@ -129,6 +135,49 @@ impl Wharf {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             code: output.status.code(),
+        }
+    }
+
+    /// Runs it to its end under limits that the shell sets first (`ulimit -n 16`).
+    ///
+    /// # Panics
+    /// If it cannot be started, if it does not end within a minute, and if a signal ends it.
+    pub fn run_limited<I, A>(&self, limits: &str, arguments: I) -> Output
+    where
+        I: IntoIterator<Item = A>,
+        A: AsRef<OsStr>,
+    {
+        let plain = self.command(arguments);
+        let script = format!("{limits}\nexec \"$@\"");
+        let mut command = Command::new("timeout");
+        command
+            .args(["-k", "1", BOUND, "sh", "-c", &script, "sh"])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear()
+            .envs(
+                plain
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(Stdio::null());
+        let output = command.output().expect("timeout can be started");
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        let code = output.status.code();
+        let about = format!("{limits}: {:?}: {stdout}{stderr}", plain.get_args());
+        assert_ne!(code, Some(TIMEOUT), "it does not end: {about}");
+        // `timeout` ends with the program's own signal, or with 128 and its number.
+        assert!(
+            code.is_some_and(|code| code < 128),
+            "a signal ended it: {code:?}: {about}"
+        );
+        Output {
+            stdout,
+            stderr,
+            code,
         }
     }
 

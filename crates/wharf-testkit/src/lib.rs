@@ -27,7 +27,7 @@ pub mod registry;
 pub mod token;
 
 pub use certs::{Authority, Identity};
-pub use command::Wharf;
+pub use command::{Output, Wharf};
 pub use images::{BuiltImage, BuiltIndex, Image, Index, Layer};
 pub use memory::MemoryBackend;
 pub use proxy::TlsProxy;

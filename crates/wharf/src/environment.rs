@@ -142,9 +142,23 @@ impl Environment {
         self.text("DOCKER_DEFAULT_PLATFORM")
     }
 
+    /// The file of authorities that the TLS library reads, unlike those of registries, by itself.
+    pub(crate) fn authorities(&self) -> Option<PathBuf> {
+        self.path("SSL_CERT_FILE")
+    }
+
     /// The zone that dates are shown in.
     pub(crate) fn zone(&self) -> TimeZone {
-        TimeZone::system()
+        // The library reads what `TZ` names whole, whatever it is.
+        let special = self.text("TZ").is_some_and(|zone| {
+            let path = Path::new(zone.strip_prefix(':').unwrap_or(&zone));
+            std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
+        });
+        if special {
+            TimeZone::UTC
+        } else {
+            TimeZone::system()
+        }
     }
 
     /// What to log, in tracing's words: `wharf_registry=debug`.

@@ -92,6 +92,7 @@ pub(crate) fn read(environment: &Environment, named: Option<&Path>) -> Result<Se
     let named = named
         .map(Path::to_path_buf)
         .or_else(|| environment.config());
+    check_authorities(environment)?;
     let mut settings = defaults(environment);
     match named {
         Some(path) => apply(&mut settings, read_file(&path)?),
@@ -106,6 +107,20 @@ pub(crate) fn read(environment: &Environment, named: Option<&Path>) -> Result<Se
         }
     }
     Ok(settings)
+}
+
+/// Refuses a file of authorities that the TLS library would wait for.
+fn check_authorities(environment: &Environment) -> Result<(), Failure> {
+    let Some(path) = environment.authorities() else {
+        return Ok(());
+    };
+    match wharf_os::file::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(Failure::error(format!(
+            "cannot read SSL_CERT_FILE={}: {error}",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
+//! | `special` | named pipes, sockets, devices and folders in place of files |
 //! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
 //! | `logins` | logging in and out |
@@ -38,6 +39,7 @@ mod pushing;
 mod remotes;
 mod serving;
 mod space;
+mod special;
 mod surroundings;
 mod tampered;
 mod usage;

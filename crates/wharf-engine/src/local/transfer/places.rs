@@ -1,6 +1,5 @@
 //! What is copied from, and what is copied to.
 
-use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,7 +109,7 @@ impl Transfer<'_> {
     }
 
     fn open_archive(&self, path: &Path, name: Option<&str>) -> Result<From> {
-        let file = File::open(path).map_err(|error| cannot("open", path, &error))?;
+        let file = wharf_os::file::open(path).map_err(|error| cannot("open", path, &error))?;
         let file = if is_packed(&file).map_err(ArchiveError::from)? {
             let mut unpacked = WhileRoom::new(self.store.spool()?);
             spool(file, &mut unpacked)?;
