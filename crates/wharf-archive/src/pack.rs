@@ -13,6 +13,7 @@ use std::thread;
 use flate2::{Compression as Level, GzBuilder};
 use wharf_core::digest::Algorithm;
 use wharf_core::{Digest, Hasher};
+use wharf_os::thread::spawn_scoped;
 
 /// How many bytes are packed on their own. What is lost to the borders is below 0.1 %.
 const GZIP_BLOCK: usize = 1024 * 1024;
@@ -65,11 +66,12 @@ fn pack_with(
         for _ in 0..threads {
             let (input, blocks) = sync_channel(1);
             let (packed, output) = sync_channel(1);
-            scope.spawn(move || work(&blocks, &packed, how));
+            // If it fails, the inputs are dropped, and with that the threads before end.
+            spawn_scoped(scope, "pack", move || work(&blocks, &packed, how))?;
             inputs.push(input);
             outputs.push(output);
         }
-        let writer = scope.spawn(move || write(&outputs, to));
+        let writer = spawn_scoped(scope, "write", move || write(&outputs, to))?;
         let read = feed(from, &inputs, how);
         drop(inputs);
         let written = writer

@@ -8,7 +8,8 @@
 //! takes milliseconds, and a pull over plain http needs none of them.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -298,7 +299,10 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let host = name.as_str().to_owned();
-            let looked_up = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let asked = host.clone();
+            // The system's own look-up blocks, and tokio's panics where no thread can be started.
+            let looked_up = wharf_os::blocking::start(move || (asked, 0).to_socket_addrs()).await;
+            let looked_up = looked_up.map_err(io::Error::from).flatten();
             let found: Vec<SocketAddr> = match looked_up.map(Iterator::collect) {
                 Ok(found) => found,
                 Err(error) => {

@@ -117,7 +117,7 @@ impl Reading {
         wanted: usize,
     ) -> Result<Vec<u8>, ContentError> {
         let (file, at) = (Arc::clone(&self.file), self.rest.start);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = wharf_os::blocking::start(move || {
             file.read_exact_at(&mut buffer[..wanted], at)
                 .map_err(|source| StoreError::io("read", Path::new("a blob"), source))?;
             Ok::<_, StoreError>(buffer)

@@ -42,7 +42,7 @@ impl Source for DiskSource {
 
     async fn open(&self, what: &Descriptor, range: Range<u64>) -> Result<Reader, ContentError> {
         let (store, digest) = (Arc::clone(&self.store), what.digest.clone());
-        let opened = tokio::task::spawn_blocking(move || store.open_blob(&digest));
+        let opened = wharf_os::blocking::start(move || store.open_blob(&digest));
         let missing = || ContentError::Missing {
             what: what.digest.clone(),
             place: self.place(),

@@ -128,7 +128,7 @@ impl Uploads {
                 }
             }
             let writer = Arc::clone(&open);
-            let write = tokio::task::spawn_blocking(move || writer.write(length, &batch));
+            let write = wharf_os::blocking::start(move || writer.write(length, &batch));
             joined(write).await.map_err(StoreError::from)??;
             length += len as u64;
             if let Some(ended) = ended {
@@ -146,7 +146,7 @@ impl Uploads {
     ) -> Result<u64, UploadError> {
         let open = Arc::new(self.open(id)?);
         let (reader, algorithm) = (Arc::clone(&open), digest.algorithm());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = wharf_os::blocking::start(move || {
             let (file, path, size) = (&reader.file, reader.path.as_path(), reader.length);
             Follow {
                 file,
@@ -167,7 +167,7 @@ impl Uploads {
         let lock = self.store.ingest.lock(digest, || ()).await?;
         let (store, token) = (Arc::clone(&self.store), lease.token().to_owned());
         let (digest, size) = (digest.clone(), open.length);
-        let publish = tokio::task::spawn_blocking(move || {
+        let publish = wharf_os::blocking::start(move || {
             let _lock = lock;
             store.blobs.publish(&open.file, &open.path, &digest)?;
             store

@@ -10,7 +10,9 @@
 //! | 141 | nobody reads the output any more, as the shell has it for SIGPIPE |
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wharf_engine::EngineError;
 
@@ -221,9 +223,24 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Set while a panic is expected, and told of as an error.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
+
+/// Runs `work`, which a library may end by a panic for a reason that is not wharf's fault; `None` if
+/// it has. Only for the main thread, while it is alone.
+pub(crate) fn without_panic_text<T>(work: impl FnOnce() -> T) -> Option<T> {
+    EXPECTED.store(true, Ordering::Relaxed);
+    let done = catch_unwind(AssertUnwindSafe(work)).ok();
+    EXPECTED.store(false, Ordering::Relaxed);
+    done
+}
+
 /// Makes a panic, which is always wharf's own fault, say so in one line.
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
+        if EXPECTED.load(Ordering::Relaxed) {
+            return;
+        }
         let payload = panic.payload();
         let what = payload
             .downcast_ref::<String>()

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn run(mut environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
+    runtime::report_file_size_limit()?;
     match arguments::read(environment.program, arguments)? {
         Asked::Help(text) => print::print(&text),
         Asked::Nothing(text) => {

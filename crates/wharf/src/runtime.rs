@@ -5,15 +5,26 @@
 //! handler set, so that they are done in a few milliseconds.
 
 use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::exit::{Failure, Result, interrupted};
+use crate::exit::{self, Failure, Result, interrupted};
 
 /// SIGINT's and SIGTERM's numbers.
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
+
+/// Makes a write beyond the limit on a file's size (`ulimit -f`) an error, where the signal would
+/// end the program without a word. Programs that wharf starts find the signal as it was.
+pub(crate) fn report_file_size_limit() -> Result<()> {
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag).map_err(cannot_start)?;
+    Ok(())
+}
 
 /// Runs what needs neither network nor time.
 pub(crate) fn light<T>(work: impl Future<Output = T>) -> Result<T> {
@@ -25,10 +36,7 @@ pub(crate) fn light<T>(work: impl Future<Output = T>) -> Result<T> {
 
 /// Runs what needs the network, until it is done or a signal ends it.
 pub(crate) fn heavy<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot_start)?;
+    let runtime = several_threads()?;
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_start)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot_start)?;
@@ -58,13 +66,22 @@ pub(crate) fn told_to_end() -> Result<impl Future<Output = ()>> {
 
 /// Runs a server, which minds signals itself.
 pub(crate) fn server<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(cannot_start)?;
+    let runtime = several_threads()?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();
     result
+}
+
+/// Builds a runtime of several threads. One that runs only some of them is good enough.
+fn several_threads() -> Result<Runtime> {
+    let probe = wharf_os::thread::spawn("probe", || ()).map_err(cannot_start)?;
+    // It does nothing that could fail.
+    probe.join().ok();
+    let built = exit::without_panic_text(|| Builder::new_multi_thread().enable_all().build());
+    // tokio panics where its first thread cannot be started: other processes may have used up what
+    // the probe has found.
+    let refused = io::Error::new(io::ErrorKind::WouldBlock, "the system refuses a thread");
+    built.unwrap_or(Err(refused)).map_err(cannot_start)
 }
 
 fn cannot_start(error: std::io::Error) -> Failure {

@@ -162,7 +162,7 @@ async fn next((file, rest): Rest) -> Result<Option<(Bytes, Rest)>, ContentError>
     }
     let len = READ.min(rest.end - rest.start);
     let (reader, start) = (Arc::clone(&file), rest.start);
-    let read = tokio::task::spawn_blocking(move || {
+    let read = wharf_os::blocking::start(move || {
         let mut buffer = vec![0; usize::try_from(len).unwrap_or_default()];
         reader
             .read_exact_at(&mut buffer, start)

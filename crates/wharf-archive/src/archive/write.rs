@@ -326,7 +326,7 @@ async fn step(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ContentError> {
-    let joined = tokio::task::spawn_blocking(work).await;
+    let joined = wharf_os::blocking::start(work).await;
     joined
         .map_err(ContentError::place)?
         .map_err(ContentError::place)

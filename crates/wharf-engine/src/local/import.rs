@@ -115,11 +115,11 @@ async fn spooled(store: &Store, input: Input) -> Result<Spooled> {
     }
 }
 
-type Writing = tokio::task::JoinHandle<Result<Spooled>>;
+type Writing = wharf_os::blocking::Blocking<Result<Spooled>>;
 
 /// Unpacks and hashes on a thread that may block.
 fn blocking(file: File, from: impl Read + Send + 'static) -> Writing {
-    tokio::task::spawn_blocking(move || {
+    wharf_os::blocking::start(move || {
         let mut into = Inspected {
             file: WhileRoom::new(file),
             inspect: LayerInspector::new().staying_inside().start(),

@@ -31,7 +31,7 @@ pub(super) async fn load(
     watch: Arc<dyn Watch>,
 ) -> Result<Vec<Loaded>> {
     let opening = store.clone();
-    let opened = tokio::task::spawn_blocking(move || open(&opening, input)).await;
+    let opened = wharf_os::blocking::start(move || open(&opening, input)).await;
     let source = opened.map_err(|e| EngineError::new(ErrorKind::Internal, e.to_string()))??;
     check_for_images(&source)?;
     // Held until the names are set: nothing that was just stored is collected before.

@@ -79,7 +79,7 @@ pub(super) async fn pull(
     // Writing waits for its turn and for the disk, and a server has other things to do on this thread.
     let (named, name) = (store.clone(), reference.clone());
     let (target, id) = (digest.clone(), image.config.clone());
-    let naming = tokio::task::spawn_blocking(move || {
+    let naming = wharf_os::blocking::start(move || {
         let newer = set_names(&named, &name, &target, &id);
         drop(lease);
         newer

@@ -101,7 +101,7 @@ impl Api {
         let runtime = tokio::runtime::Handle::current();
         let turn = Arc::clone(&self.questions).acquire_owned().await;
         let turn = turn.map_err(|error| Failure::internal(&error))?;
-        let asked = tokio::task::spawn_blocking(move || {
+        let asked = wharf_os::blocking::start(move || {
             let answer = runtime.block_on(question(engine.as_ref()));
             // Also the question of a client that has gone keeps its turn until its thread is free.
             drop(turn);

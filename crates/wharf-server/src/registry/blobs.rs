@@ -181,7 +181,7 @@ type Piece = io::Result<(Bytes, Reading)>;
 fn pieces(file: File, range: Range<u64>) -> impl stream::Stream<Item = io::Result<Bytes>> + Send {
     let start = range.start;
     let left = range.end - start;
-    let first = tokio::task::spawn_blocking(move || {
+    let first = wharf_os::blocking::start(move || {
         let mut file = file;
         file.seek(SeekFrom::Start(start))?;
         next_piece(Reading { file, left })
@@ -194,7 +194,7 @@ fn pieces(file: File, range: Range<u64>) -> impl stream::Stream<Item = io::Resul
         match piece {
             Ok((bytes, reading)) => {
                 let ahead = (reading.left > 0)
-                    .then(|| tokio::task::spawn_blocking(move || next_piece(reading)));
+                    .then(|| wharf_os::blocking::start(move || next_piece(reading)));
                 Some((Ok(bytes), ahead))
             }
             Err(error) => {

@@ -432,7 +432,7 @@ fn known<'a>(repository: &Repository, id: &'a UploadId) -> Result<&'a str, Backe
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BackendError> + Send + 'static,
 ) -> Result<T, BackendError> {
-    tokio::task::spawn_blocking(work)
+    wharf_os::blocking::start(work)
         .await
         .map_err(BackendError::failed)?
 }

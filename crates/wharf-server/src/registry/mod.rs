@@ -85,7 +85,7 @@ impl Registry {
         F: FnOnce(&dyn Backend) -> Result<T, BackendError> + Send + 'static,
     {
         let backend = Arc::clone(&self.backend);
-        match tokio::task::spawn_blocking(move || question(backend.as_ref())).await {
+        match wharf_os::blocking::start(move || question(backend.as_ref())).await {
             Ok(answer) => Ok(answer?),
             Err(error) => Err(Failure::internal(&error)),
         }

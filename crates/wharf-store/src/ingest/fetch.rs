@@ -12,9 +12,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use wharf_core::layer::Inspect;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Reader, Source, Watch};
+use wharf_os::blocking::{self, Blocking};
 
 use super::follow::{Follow, Followed};
 use super::partial::{Claim, Partial};
@@ -74,10 +75,10 @@ pub(crate) async fn fetch(
 fn start_follower(
     fetch: &Fetch,
     inspect: Option<Box<dyn Inspect>>,
-) -> JoinHandle<Result<Option<Followed>, StoreError>> {
+) -> Blocking<Result<Option<Followed>, StoreError>> {
     let partial = Arc::clone(&fetch.partial);
     let (algorithm, size) = (fetch.what.digest.algorithm(), fetch.what.size);
-    tokio::task::spawn_blocking(move || {
+    blocking::start(move || {
         let (file, path) = partial.file();
         let follow = Follow {
             file,
@@ -313,7 +314,7 @@ impl Answer {
 /// Writes batches on another thread, one after the other.
 struct Writer<'a> {
     fetch: &'a Arc<Fetch>,
-    writing: Option<JoinHandle<Result<(), StoreError>>>,
+    writing: Option<Blocking<Result<(), StoreError>>>,
 }
 
 impl Writer<'_> {
@@ -326,7 +327,7 @@ impl Writer<'_> {
     ) -> Result<(), ContentError> {
         self.finish().await?;
         let fetch = Arc::clone(self.fetch);
-        self.writing = Some(tokio::task::spawn_blocking(move || {
+        self.writing = Some(blocking::start(move || {
             let done = fetch.partial.write(piece, offset, &batch)?;
             fetch.report(done);
             Ok(())
@@ -342,8 +343,8 @@ impl Writer<'_> {
     }
 }
 
-/// What a thread has returned. It panics only if we have made a mistake; that ends this blob, not the
-/// program.
-pub(crate) async fn joined<T>(handle: JoinHandle<T>) -> Result<T, ContentError> {
-    handle.await.map_err(ContentError::place)
+/// Returns what blocking work has returned. No thread for it, or a panic in it, which is a mistake of
+/// ours, ends this blob, not the program.
+pub(crate) async fn joined<T>(work: Blocking<T>) -> Result<T, ContentError> {
+    work.await.map_err(ContentError::place)
 }

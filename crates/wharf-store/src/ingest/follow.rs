@@ -12,6 +12,7 @@ use std::thread;
 use wharf_core::digest::Algorithm;
 use wharf_core::layer::{Inspect, LayerError, LayerFacts};
 use wharf_core::{Digest, Hasher};
+use wharf_os::thread::spawn_scoped;
 
 use crate::{Result, StoreError};
 
@@ -67,10 +68,10 @@ impl Follow<'_> {
         thread::scope(|scope| {
             let (full, to_inspect) = sync_channel(AHEAD);
             let (inspected, empty) = sync_channel(AHEAD + 2);
-            let inspector = thread::Builder::new()
-                .name("inspect".into())
-                .spawn_scoped(scope, move || inspect_all(inspect, &to_inspect, &inspected))
-                .map_err(|source| StoreError::io("start a thread to read", self.path, source))?;
+            let inspector = spawn_scoped(scope, "inspect", move || {
+                inspect_all(inspect, &to_inspect, &inspected)
+            })
+            .map_err(|source| StoreError::io("read", self.path, source))?;
             let digest = self.digest(frontier, &mut |buffer| match full.send(Some(buffer)) {
                 Ok(()) => empty.try_recv().unwrap_or_default(),
                 // It has found something wrong. The digest says whether the bytes are to blame.

@@ -111,7 +111,7 @@ impl DiskSink {
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T, ContentError> {
         let this = self.clone();
-        Ok(joined(tokio::task::spawn_blocking(move || work(&this))).await??)
+        Ok(joined(wharf_os::blocking::start(move || work(&this))).await??)
     }
 
     async fn presence(&self, what: &Descriptor) -> Result<Presence, ContentError> {

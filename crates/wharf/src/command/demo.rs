@@ -183,7 +183,7 @@ impl Stage<'_> {
             arguments.extend([OsString::from("--config"), config.into()]);
         }
         command.args(arguments).args(words);
-        let status = tokio::task::spawn_blocking(move || command.status()).await;
+        let status = wharf_os::blocking::start(move || command.status()).await;
         let status: ExitStatus = status
             .map_err(std::io::Error::other)
             .flatten()

@@ -191,7 +191,7 @@ fn hidden() -> Result<String> {
 /// Waits for somebody to type, and minds ^C: signals were taken over when the registry was asked first.
 fn patiently(read: fn() -> Result<String>) -> Result<String> {
     let typed = runtime::heavy(async {
-        let read = tokio::task::spawn_blocking(read).await;
+        let read = wharf_os::blocking::start(read).await;
         read.unwrap_or_else(|_| Err(Failure::error("nothing could be read")))
     });
     typed.map_err(|failure| match failure {

@@ -23,6 +23,7 @@ use wharf_archive::files::{Entry, Kind, Layer, Node, Place, Tree, TreeError};
 use wharf_core::layer::Inspector as _;
 use wharf_core::media_type::OCI_LAYER;
 use wharf_core::{Descriptor, Digest, ImageConfig, Platform};
+use wharf_os::thread::spawn_scoped;
 use wharf_store::{ImageRow, Lease, Store};
 
 use super::find::{find, find_for};
@@ -105,7 +106,10 @@ impl LocalEngine {
         apply(store, &mut tree, &a.layers[..common])?;
         let mut other = tree.fork();
         thread::scope(|scope| {
-            let applying = scope.spawn(|| apply(store, &mut other, &b.layers[common..]));
+            let applying = spawn_scoped(scope, "tree", || {
+                apply(store, &mut other, &b.layers[common..])
+            })
+            .map_err(no_thread)?;
             apply(store, &mut tree, &a.layers[common..])?;
             applying.join().unwrap_or_else(|_| Err(stopped()))
         })?;
@@ -173,7 +177,7 @@ impl LocalEngine {
 fn apply(store: &Store, tree: &mut Tree, layers: &[FileLayer]) -> Result<()> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(1);
-        scope.spawn(move || {
+        spawn_scoped(scope, "notes", move || {
             for layer in layers {
                 let noted = noted(store, layer);
                 let last = noted.is_err();
@@ -182,7 +186,8 @@ fn apply(store: &Store, tree: &mut Tree, layers: &[FileLayer]) -> Result<()> {
                     break;
                 }
             }
-        });
+        })
+        .map_err(no_thread)?;
         for _ in layers {
             let noted = receiver.recv().map_err(|_| stopped())??;
             tree.apply(Arc::new(noted)).map_err(wrong_tree)?;
@@ -314,6 +319,10 @@ fn unreadable(layer: &FileLayer, error: ContentsError) -> EngineError {
             EngineError::new(ErrorKind::Corrupt, message).because(error)
         }
     }
+}
+
+fn no_thread(error: io::Error) -> EngineError {
+    EngineError::new(ErrorKind::Unavailable, "cannot read the layers").because(error)
 }
 
 fn stopped() -> EngineError {

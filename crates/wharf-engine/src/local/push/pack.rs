@@ -89,7 +89,7 @@ impl Pusher<'_> {
             Compression::Gzip => Packing::Gzip,
             Compression::Zstd => Packing::Zstd,
         };
-        let packing = tokio::task::spawn_blocking(move || {
+        let packing = wharf_os::blocking::start(move || {
             let packed = pack(&mut blob, &mut spool, how)?;
             spool.rewind()?;
             Ok::<_, io::Error>((packed, spool))

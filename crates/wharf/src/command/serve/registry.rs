@@ -1,6 +1,7 @@
 //! `wharf serve registry`: serves the store as an OCI registry.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use clap::Args;
@@ -56,7 +57,16 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
 
 /// Listens on an address.
 pub(crate) async fn listen(address: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    let named = address.to_owned();
+    let found = wharf_os::blocking::start(move || {
+        let found = named.to_socket_addrs()?;
+        io::Result::Ok(found.collect::<Vec<_>>())
+    });
+    let bound = match found.await.map_err(io::Error::from).flatten() {
+        Ok(found) => TcpListener::bind(found.as_slice()).await,
+        Err(error) => Err(error),
+    };
+    bound.map_err(|error| {
         Failure::with_hint(
             format!("cannot listen on {address}: {error}"),
             "--listen takes HOST:PORT; port 0 means a free one",

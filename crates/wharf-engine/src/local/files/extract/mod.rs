@@ -26,6 +26,7 @@ use rustix::io::Errno;
 use wharf_archive::files::contents::contents;
 use wharf_archive::files::holes::{Expanding, Piece};
 use wharf_archive::files::{Place, Tree};
+use wharf_os::thread::spawn_scoped;
 use wharf_store::Store;
 
 use super::{FileLayer, ImageFiles, gone, unreadable};
@@ -143,8 +144,11 @@ fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<
         Ok(())
     };
     thread::scope(|scope| {
-        let all: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        let mut result = Ok(());
+        // This thread is one of them, so that the work is done where no other can be started.
+        let all: Vec<_> = (1..threads)
+            .map_while(|_| spawn_scoped(scope, "unpack", run).ok())
+            .collect();
+        let mut result = run();
         for one in all {
             let done = one.join().unwrap_or_else(|_| {
                 Err(EngineError::new(
