@@ -24,7 +24,7 @@ pub use types::{
     Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, Identity, ImageDetail, ImageSummary,
     ImageTree, ImageUsage, ImportInput, ImportOptions, ListQuery, LoadInput, LoadOptions, Loaded,
     LoadedName, Location, PlatformBranch, PruneOptions, Pruned, PullOptions, Pulled, PushOptions,
-    Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions, Standing, Watched,
+    Pushed, RemoteManifest, RemoveOptions, Removed, SaveOptions, Standing, Unfinished, Watched,
 };
 
 use std::sync::Arc;

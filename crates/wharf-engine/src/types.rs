@@ -243,6 +243,8 @@ pub struct PruneOptions {
     pub keep: Option<usize>,
     /// Names too, but what was pulled, tagged, pushed or loaded within this time stays.
     pub unused_for: Option<jiff::SignedDuration>,
+    /// Unfinished downloads too, however new they are.
+    pub partial: bool,
     /// Only say what would go.
     pub dry_run: bool,
 }
@@ -252,10 +254,13 @@ pub struct PruneOptions {
 pub struct Pruned {
     /// What went, in order.
     pub removed: Vec<Removed>,
-    /// How much space it took, in bytes, unpacked: what Docker shows.
+    /// How much space it took, in bytes: images unpacked, as Docker counts them, and besides them what was left of
+    /// operations that broke off.
     pub reclaimed: u64,
-    /// How much came free on this disk, in bytes; nothing where nothing was removed.
+    /// How much came free on this disk, in bytes; of a dry run, how much would come free.
     pub freed: u64,
+    /// What broken downloads have brought and was kept for the next pull, in bytes.
+    pub partial_kept: u64,
 }
 
 /// How to save.
@@ -328,6 +333,17 @@ pub struct DiskUsage {
     pub layers: u64,
     /// What the store's blobs take, packed as they are.
     pub stored: u64,
+    /// What unfinished downloads and uploads have brought: no image has it, or not yet.
+    pub unfinished: Unfinished,
+}
+
+/// What unfinished downloads and uploads take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// How many blobs have come, whole or in part.
+    pub count: u64,
+    /// How much they take, in bytes.
+    pub bytes: u64,
 }
 
 /// How much space one image takes.

@@ -9,6 +9,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use wharf_core::Digest;
 use wharf_core::digest::Algorithm;
@@ -71,6 +72,16 @@ impl Blobs {
         let path = self.path(digest);
         match fs::metadata(&path) {
             Ok(about) => Ok(Some(about.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::io("look at", &path, source)),
+        }
+    }
+
+    /// Returns when a blob's bytes came; `None` if there is no file.
+    pub(crate) fn modified(&self, digest: &Digest) -> Result<Option<SystemTime>> {
+        let path = self.path(digest);
+        match fs::metadata(&path).and_then(|about| about.modified()) {
+            Ok(time) => Ok(Some(time)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StoreError::io("look at", &path, source)),
         }

@@ -41,9 +41,9 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{Reading, Version, Writing};
+pub use catalog::{Reading, Sharers, Version, Work, Writing};
 pub use check::{CheckProgress, CheckReport, check};
-pub use collect::Collected;
+pub use collect::{CollectOptions, Collected, PARTIAL_KEPT};
 pub use error::{StoreError, StoreErrorKind};
 pub use lease::Lease;
 pub use notes::NotesFile;
@@ -53,7 +53,7 @@ pub use rows::{
 };
 pub use sink::{DiskSink, SinkOptions};
 pub use source::{BlobFile, DiskSource, FileSource};
-pub use store::Store;
+pub use store::{Rehearsal, Store};
 pub use uploads::{UploadError, Uploads};
 
 /// A result of the store.

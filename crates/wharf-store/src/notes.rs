@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use wharf_core::Digest;
@@ -83,6 +84,12 @@ impl NoteFolder {
         fs::create_dir_all(&self.folder)
             .map_err(|source| StoreError::io("make the folder", &self.folder, source))?;
         replace(from, &self.path(digest))
+    }
+
+    /// Returns how much the notes of a layer take on the disk, in bytes.
+    pub(crate) fn taken(&self, digest: &Digest) -> u64 {
+        let about = fs::metadata(self.path(digest));
+        about.map_or(0, |about| about.blocks() * 512)
     }
 
     /// Removes the notes of a layer that is gone.

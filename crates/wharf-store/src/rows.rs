@@ -135,6 +135,31 @@ pub struct Freed {
     pub bytes: u64,
 }
 
+impl Freed {
+    /// Adds one blob or file of so many bytes.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.blobs += 1;
+        self.bytes += bytes;
+    }
+
+    /// Adds what was freed elsewhere.
+    pub(crate) fn add_all(&mut self, other: Self) {
+        self.blobs += other.blobs;
+        self.bytes += other.bytes;
+    }
+}
+
+/// A blob that no row holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnheldBlob {
+    pub(crate) id: i64,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    /// Whether what held it was removed while a lease still held it. Otherwise nothing has held it yet: it came
+    /// with an operation that broke off.
+    pub(crate) released: bool,
+}
+
 /// A blob, as the rows know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BlobRow {

@@ -13,8 +13,8 @@ use wharf_core::content::{DOCUMENT_MAX, digest_like};
 use wharf_core::layer::LayerFacts;
 
 use crate::blobs::Blobs;
-use crate::catalog::{Catalog, DATABASE, Durability};
-use crate::collect::{self, Collected};
+use crate::catalog::{self, Catalog, DATABASE, Durability};
+use crate::collect::{self, CollectOptions, Collected};
 use crate::durable::{create_directory, remove};
 use crate::ingest::Ingest;
 use crate::lease::LeaseFiles;
@@ -24,7 +24,7 @@ use crate::rows::Freed;
 use crate::sink::{DiskSink, SinkOptions};
 use crate::source::{BlobFile, DiskSource};
 use crate::uploads::Uploads;
-use crate::{Lease, Reading, Result, StoreError, Version, Writing, fail};
+use crate::{Lease, Reading, Result, StoreError, Version, Work, Writing, fail};
 
 /// The beginning of a file name that is there for a moment only.
 pub(crate) const SPOOL: &str = "spool-";
@@ -52,17 +52,26 @@ impl Store {
     pub fn open(root: &Path) -> Result<Self> {
         let root = Root::open(root)?;
         root.share()?;
-        Self::in_folder(root)
+        Self::in_folder(root, None)
     }
 
-    pub(crate) fn in_folder(root: Root) -> Result<Self> {
+    /// The same, and counts what SQLite does: for tests.
+    #[doc(hidden)]
+    pub fn open_counted(root: &Path) -> Result<(Self, Work)> {
+        let root = Root::open(root)?;
+        root.share()?;
+        let work = Work::default();
+        Ok((Self::in_folder(root, Some(work.clone()))?, work))
+    }
+
+    fn in_folder(root: Root, work: Option<Work>) -> Result<Self> {
         let path = root.path.clone();
         let ingest = path.join("ingest");
         if !ingest.is_dir() || !path.join(DATABASE).exists() {
             create_directory(&ingest, &path)?;
             Blobs::new(&path).create()?;
         }
-        let catalog = Catalog::open(&path)?;
+        let catalog = Catalog::open_counted(&path, work)?;
         let inner = Inner::with_catalog(root, catalog);
         Ok(Self {
             inner: Arc::new(inner),
@@ -177,8 +186,53 @@ impl Store {
 
     /// Frees what nothing refers to, in the whole store: blobs, unfinished downloads, leases of
     /// processes that have ended.
-    pub fn collect(&self) -> Result<Collected> {
-        collect::collect(&self.inner)
+    pub fn collect(&self, options: CollectOptions) -> Result<Collected> {
+        collect::collect(&self.inner, options)
+    }
+
+    /// Says how much space it takes what downloads and uploads have brought that are not finished.
+    pub fn unfinished(&self) -> Result<Freed> {
+        collect::unfinished(&self.inner)
+    }
+
+    /// Starts a rehearsal: a removal that happens only on a copy of the rows.
+    pub fn rehearse(&self) -> Result<Rehearsal> {
+        let rows = self.inner.catalog.rehearse()?;
+        Ok(Rehearsal {
+            store: Arc::clone(&self.inner),
+            rows,
+        })
+    }
+}
+
+/// A removal that happens only on a copy of the rows, to say what it would do: others are not kept waiting, and nothing
+/// of the store is changed.
+pub struct Rehearsal {
+    store: Arc<Inner>,
+    rows: catalog::Rehearsal,
+}
+
+impl Rehearsal {
+    /// Reads the copy.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.rows.read(read)
+    }
+
+    /// Does on the copy what [`Store::write`] does.
+    pub fn write<T, E: From<StoreError>>(
+        &mut self,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
+    ) -> Result<(T, Freed), E> {
+        let (value, gone) = self.rows.write(&self.store.leases, write)?;
+        Ok((value, self.store.would_unlink(&gone)?))
+    }
+
+    /// Says what [`Store::collect`] would free after that.
+    pub fn collect(mut self, options: CollectOptions) -> Result<Collected> {
+        collect::rehearse(&self.store, &mut self.rows, options)
     }
 }
 
@@ -242,6 +296,17 @@ impl Inner {
             }
         }
         freed
+    }
+
+    /// Says what [`Inner::unlink`] would free.
+    pub(crate) fn would_unlink(&self, gone: &[(Digest, u64)]) -> Result<Freed> {
+        let mut freed = Freed::default();
+        for (digest, size) in gone {
+            if self.blobs.size(digest)?.is_some() && !self.ingest.is_locked(digest) {
+                freed.add(*size);
+            }
+        }
+        Ok(freed)
     }
 
     /// Removes one file without a row, if nobody is working on it. Was it there?

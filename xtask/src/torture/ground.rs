@@ -100,7 +100,7 @@ impl Ground {
         if !remove.is_empty() {
             self.succeed(&[&["rmi", "--force"], remove.as_slice()].concat())?;
         }
-        self.succeed(&["image", "prune", "--force"])?;
+        self.succeed(&["image", "prune", "--partial", "--force"])?;
         let root = self.wharf.root();
         for folder in ["blobs", "ingest"] {
             let left = files(&root.join(folder))?;

@@ -246,7 +246,7 @@ impl Engine for LocalEngine {
     }
 
     async fn disk_usage(&self) -> Result<DiskUsage> {
-        self.store.read(usage::usage)
+        usage::usage(&self.store)
     }
 
     async fn image_tree(&self, query: &ListQuery) -> Result<Vec<ImageTree>> {

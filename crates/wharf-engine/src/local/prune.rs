@@ -6,63 +6,100 @@
 //!
 //! An image that a pull is just bringing is not among those that are looked at: it is listed once its name is
 //! set. What another operation reads is held by its lease, and its bytes go when that ends.
+//!
+//! What may go is found once, and removed in many short transactions, between which others can write. Each one
+//! looks at the rows as they are by then: a name that was set, moved or used meanwhile stays, and its image with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use wharf_core::{Digest, Reference};
-use wharf_store::{ImageRow, Listed, Name, Store, StoreError, Writing};
+use wharf_store::{
+    CollectOptions, Collected, Freed, ImageRow, Name, Reading, Rehearsal, Store, Writing,
+};
 
 use super::find::kept;
 use super::list::{Label, boolean, globs, is_named, known, until};
-use super::remove::{delete, references, remove_name};
+use super::remove::{Removal, delete, references, remove_name};
 use crate::glob::Glob;
-use crate::{EngineError, ErrorKind, PruneOptions, Pruned, Removed, Result};
+use crate::{EngineError, ErrorKind, PruneOptions, Pruned, Result};
 
 const PRUNE_FILTERS: [&str; 5] = ["dangling", "label", "label!", "reference", "until"];
+
+/// How many names and images one transaction removes. Others who want to write wait as long as it takes: some twenty
+/// milliseconds, and a sync. Beside that the pause between two transactions counts for little.
+const BATCH: usize = 200;
+
+/// The pause between two transactions, in which another process gets its turn: longer than those pauses in which
+/// it looks whether it can write.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Removes the images that the options ask for, or says which ones it would remove.
 pub(super) fn prune(store: &Store, options: &PruneOptions, zone: &TimeZone) -> Result<Pruned> {
     let now = Timestamp::now();
-    let done = store.write(|rows| {
-        let pruned = Pruning::new(rows, options, now, zone)?.run(rows)?;
-        if options.dry_run {
-            // An error takes everything back: what is shown is what the removal itself says.
-            return Err(Stop::DryRun(pruned));
-        }
-        Ok(pruned)
-    });
-    let (mut pruned, freed) = match done {
-        Ok(done) => done,
-        Err(Stop::DryRun(pruned)) => return Ok(pruned),
-        Err(Stop::Failed(error)) => return Err(error),
+    let mut ground = match options.dry_run {
+        true => Ground::Rehearsal(store.rehearse()?),
+        false => Ground::Store(store),
     };
-    let collected = store.collect()?;
-    pruned.freed = freed.bytes + collected.freed.bytes + collected.partial.bytes;
-    Ok(pruned)
+    let plan = ground.read(|rows| Plan::new(rows, Rules::new(rows, options, now, zone)?))?;
+    let (removal, freed) = plan.run(&mut ground)?;
+    let collected = ground.collect(match options.partial {
+        true => CollectOptions::EVERYTHING,
+        false => CollectOptions::KEEP_PARTIAL,
+    })?;
+    let left_behind = collected.freed.bytes + collected.partial.bytes;
+    Ok(Pruned {
+        removed: removal.removed,
+        reclaimed: removal.reclaimed + left_behind,
+        freed: freed + left_behind,
+        partial_kept: collected.kept.bytes,
+    })
 }
 
-/// Why nothing is written.
-enum Stop {
-    Failed(EngineError),
-    DryRun(Pruned),
+/// Where it happens.
+enum Ground<'s> {
+    Store(&'s Store),
+    /// On a copy of the rows: what is shown is what the removal itself says.
+    Rehearsal(Rehearsal),
 }
 
-impl From<EngineError> for Stop {
-    fn from(error: EngineError) -> Self {
-        Self::Failed(error)
+impl Ground<'_> {
+    fn read<T>(&self, read: impl FnOnce(&Reading<'_>) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Store(store) => store.read(read),
+            Self::Rehearsal(rehearsal) => rehearsal.read(read),
+        }
     }
-}
 
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T>,
+    ) -> Result<(T, Freed)> {
+        match self {
+            Self::Store(store) => store.write(write),
+            Self::Rehearsal(rehearsal) => rehearsal.write(write),
+        }
+    }
+
+    fn collect(self, options: CollectOptions) -> Result<Collected> {
+        Ok(match self {
+            Self::Store(store) => store.collect(options)?,
+            Self::Rehearsal(rehearsal) => rehearsal.collect(options)?,
+        })
+    }
+
+    /// Lets others write.
+    fn pause(&self) {
+        if matches!(self, Self::Store(_)) {
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
 /// What is asked for, and what that means for the names that are here.
-struct Pruning {
+struct Rules {
     /// Images with names too?
     named: bool,
     before: Option<Timestamp>,
@@ -71,13 +108,13 @@ struct Pruning {
     patterns: Option<Vec<Glob>>,
     /// What was used since stays.
     used_since: Option<Timestamp>,
-    /// The names that stay as the newest of their repositories.
-    newest: HashSet<Reference>,
+    /// The names that stay as the newest of their repositories, by repository.
+    newest: HashMap<String, HashSet<Reference>>,
 }
 
-impl Pruning {
+impl Rules {
     fn new(
-        rows: &Writing<'_>,
+        rows: &Reading<'_>,
         options: &PruneOptions,
         now: Timestamp,
         zone: &TimeZone,
@@ -106,36 +143,16 @@ impl Pruning {
             patterns: globs(filters)?,
             used_since,
             newest: match options.keep {
-                None => HashSet::new(),
+                None => HashMap::new(),
                 Some(number) => newest(rows, number)?,
             },
         })
     }
 
-    fn run(&self, rows: &mut Writing<'_>) -> Result<Pruned> {
-        let mut listed = rows.images()?;
-        let mut sizes = HashMap::new();
-        for entry in &listed {
-            let layers = rows.layers(&entry.image.id)?;
-            sizes.extend(layers.into_iter().map(|layer| (layer.chain_id, layer.size)));
-        }
-        listed.sort_by_key(|entry| std::cmp::Reverse(entry.image.created));
-        let mut pruned = Pruned::default();
-        for entry in listed {
-            // Removing one platform may have removed the others.
-            if self.fits(&entry) && kept(rows, &entry.image.id)?.is_some() {
-                self.remove(rows, &entry.image, &mut pruned.removed)?;
-            }
-        }
-        pruned.reclaimed = reclaimed(&sizes, &pruned.removed);
-        Ok(pruned)
-    }
-
-    /// Do the rules for images fit?
-    fn fits(&self, entry: &Listed) -> bool {
-        let image = &entry.image;
+    /// Returns whether the rules for images fit.
+    fn fits(&self, image: &ImageRow, is_named: bool) -> bool {
         let all = |labels: &[Label]| labels.iter().all(|label| label.fits(&image.labels));
-        (self.named || entry.names.is_empty())
+        (self.named || !is_named)
             && self
                 .before
                 .is_none_or(|limit| image.created.is_some_and(|created| created <= limit))
@@ -143,47 +160,15 @@ impl Pruning {
             && (self.unwanted.is_empty() || !all(&self.unwanted))
     }
 
-    /// Removes those of an image's names that may go, and the image with the last of them.
-    fn remove(
-        &self,
-        rows: &mut Writing<'_>,
-        image: &ImageRow,
-        removed: &mut Vec<Removed>,
-    ) -> Result<()> {
-        let id = &image.id;
-        let names = rows.names_of(id)?;
-        let untagged = names.is_empty();
-        if untagged && self.is_used(rows.used_at(id)?.or(image.created)) {
-            return Ok(());
-        }
-        let digests = rows.repo_digests_of(id)?;
-        if untagged && digests.is_empty() && self.patterns.is_some() {
-            // It has no name that a pattern could fit.
-            return Ok(());
-        }
-        let all = names.iter().all(|name| self.may_go(name))
-            && digests.iter().all(|digest| self.fits_pattern(digest));
-        if all {
-            return remove_whole(rows, id, removed);
-        }
-        for name in names.iter().filter(|name| self.may_go(name)) {
-            remove_name(rows, &name.reference, id, removed)?;
-        }
-        if !rows.names_of(id)?.is_empty() {
-            return Ok(());
-        }
-        for digest in rows.repo_digests_of(id)? {
-            if self.fits_pattern(&digest) {
-                remove_name(rows, &digest, id, removed)?;
-            }
-        }
-        Ok(())
-    }
-
     fn may_go(&self, name: &Name) -> bool {
-        !self.newest.contains(&name.reference)
+        !self.is_newest(&name.reference)
             && !self.is_used(Some(name.used.max(name.updated)))
             && self.fits_pattern(&name.reference)
+    }
+
+    fn is_newest(&self, name: &Reference) -> bool {
+        let newest = self.newest.get(name.repository());
+        newest.is_some_and(|newest| newest.contains(name))
     }
 
     fn is_used(&self, last: Option<Timestamp>) -> bool {
@@ -198,7 +183,7 @@ impl Pruning {
 }
 
 /// The newest names of each repository: by their images' dates, then by when they were set.
-fn newest(rows: &Writing<'_>, number: usize) -> Result<HashSet<Reference>> {
+fn newest(rows: &Reading<'_>, number: usize) -> Result<HashMap<String, HashSet<Reference>>> {
     let mut repositories: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for entry in rows.images()? {
         for name in rows.names_of(&entry.image.id)? {
@@ -208,30 +193,231 @@ fn newest(rows: &Writing<'_>, number: usize) -> Result<HashSet<Reference>> {
             names.push((age, name.reference.familiar(), name.reference));
         }
     }
-    let mut newest = HashSet::new();
-    for (_, mut names) in repositories {
+    let newest = repositories.into_iter().map(|(repository, mut names)| {
         names.sort_by(|(a, x, _), (b, y, _)| (a, x).cmp(&(b, y)));
-        newest.extend(names.into_iter().take(number).map(|(.., name)| name));
-    }
-    Ok(newest)
+        let names = names.into_iter().take(number).map(|(.., name)| name);
+        (repository, names.collect())
+    });
+    Ok(newest.collect())
 }
 
-/// The size of the layers that went, unpacked: what Docker shows.
-fn reclaimed(sizes: &HashMap<Digest, u64>, removed: &[Removed]) -> u64 {
-    let size = |one: &Removed| match one {
-        Removed::DeletedLayers(chain) => sizes.get(chain).copied(),
-        Removed::Untagged { .. } | Removed::Deleted(_) => None,
-    };
-    removed.iter().filter_map(size).sum()
+/// The images that may go, with what their names were when that was found out.
+struct Plan {
+    rules: Rules,
+    /// The newest first, as Docker removes them.
+    images: Vec<ImageRow>,
+    /// When each name was set that an image had then.
+    names: HashMap<Reference, Timestamp>,
+    /// The same of names with digests, which several images may have.
+    digests: HashMap<(Reference, Digest), Timestamp>,
 }
 
-/// Removes an image name by name, so that what is printed is what `rmi` would have printed.
-fn remove_whole(rows: &mut Writing<'_>, id: &Digest, removed: &mut Vec<Removed>) -> Result<()> {
-    while let Some(reference) = references(rows, id)?.first() {
-        remove_name(rows, reference, id, removed)?;
-    }
-    if kept(rows, id)?.is_some() {
-        delete(rows, id, removed)?;
-    }
-    Ok(())
+/// An image whose names are being removed.
+struct Going {
+    image: ImageRow,
+    /// Names that are still to be removed, the last one first.
+    names: Vec<Reference>,
+    /// Whether the image goes with its last name, or because it never had one.
+    whole: bool,
 }
+
+impl Plan {
+    fn new(rows: &Reading<'_>, rules: Rules) -> Result<Self> {
+        let mut plan = Self {
+            rules,
+            images: Vec::new(),
+            names: HashMap::new(),
+            digests: HashMap::new(),
+        };
+        let mut listed = rows.images()?;
+        listed.sort_by_key(|entry| std::cmp::Reverse(entry.image.created));
+        for entry in listed {
+            if !plan.rules.fits(&entry.image, !entry.names.is_empty()) {
+                continue;
+            }
+            let names = rows.names_of(&entry.image.id)?;
+            if !names.is_empty() && !names.iter().any(|name| plan.rules.may_go(name)) {
+                continue;
+            }
+            plan.names
+                .extend(names.into_iter().map(|name| (name.reference, name.updated)));
+            let id = &entry.image.id;
+            for (digest, updated) in rows.dated_repo_digests_of(id)? {
+                plan.digests.insert((digest, id.clone()), updated);
+            }
+            plan.images.push(entry.image);
+        }
+        // Taken from the end.
+        plan.images.reverse();
+        Ok(plan)
+    }
+
+    /// Removes it all, some at a time; returns also how many bytes came free on the disk.
+    fn run(mut self, ground: &mut Ground<'_>) -> Result<(Removal, u64)> {
+        let (mut removal, mut freed, mut going) = (Removal::default(), 0, None);
+        while going.is_some() || !self.images.is_empty() {
+            let batch = ground.write(|rows| self.batch(rows, &mut going, &mut removal));
+            let (_, gone) = batch.map_err(|error| match removal.removed.len() {
+                0 => error,
+                removed => error.hint(format!(
+                    "up to {removed} names, images and layers were removed before that"
+                )),
+            })?;
+            freed += gone.bytes;
+            ground.pause();
+        }
+        Ok((removal, freed))
+    }
+
+    /// Removes as much as fits into one transaction.
+    fn batch(
+        &mut self,
+        rows: &mut Writing<'_>,
+        going: &mut Option<Going>,
+        removal: &mut Removal,
+    ) -> Result<()> {
+        let (end, mut seen) = (removal.removed.len() + BATCH, 0);
+        // Of which repositories the newest names are still here.
+        let mut complete = HashMap::new();
+        while seen < BATCH && removal.removed.len() < end {
+            seen += 1;
+            let image = match going.take() {
+                Some(image) => Some(image),
+                None => match self.images.pop() {
+                    Some(image) => self.begin(rows, image)?,
+                    None => break,
+                },
+            };
+            let Some(mut image) = image else { continue };
+            if self.step(rows, &mut image, &mut complete, removal)? {
+                *going = Some(image);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which of an image's names may go, as they are now; `None` if nothing of it may.
+    fn begin(&self, rows: &Writing<'_>, image: ImageRow) -> Result<Option<Going>> {
+        let (id, rules) = (&image.id, &self.rules);
+        // Removing one platform may have removed the others, and another process may have removed it.
+        if kept(rows, id)?.is_none() {
+            return Ok(None);
+        }
+        let names = rows.names_of(id)?;
+        let untagged = names.is_empty();
+        if !rules.fits(&image, !untagged)
+            || untagged && rules.is_used(rows.used_at(id)?.or(image.created))
+        {
+            return Ok(None);
+        }
+        let digests = rows.dated_repo_digests_of(id)?;
+        if untagged && digests.is_empty() && rules.patterns.is_some() {
+            // It has no name that a pattern could fit.
+            return Ok(None);
+        }
+        let may_go = |(digest, updated): &(Reference, Timestamp)| {
+            rules.fits_pattern(digest) && self.has_digest(digest, id, *updated)
+        };
+        let whole = names.iter().all(|name| self.may_go(name)) && digests.iter().all(may_go);
+        let mut going = if whole {
+            references(rows, id)?
+        } else {
+            // Digests go only if no name stays: a name sorts before them here.
+            let names = names.iter().filter(|name| self.may_go(name));
+            let names = names.map(|name| name.reference.clone());
+            let digests = digests.iter().filter(|digest| may_go(digest));
+            names
+                .chain(digests.map(|(digest, _)| digest.clone()))
+                .collect()
+        };
+        going.reverse();
+        Ok(Some(Going {
+            image,
+            names: going,
+            whole,
+        }))
+    }
+
+    /// Removes the next name of an image, and the image with the last one; returns whether there is more to do.
+    fn step(
+        &self,
+        rows: &mut Writing<'_>,
+        going: &mut Going,
+        complete: &mut HashMap<String, bool>,
+        removal: &mut Removal,
+    ) -> Result<bool> {
+        let id = &going.image.id;
+        let Some(name) = going.names.pop() else {
+            if going.whole && !rows.is_referenced(id)? && kept(rows, id)?.is_some() {
+                delete(rows, id, removal)?;
+            }
+            return Ok(false);
+        };
+        if self.still_goes(rows, &name, going, complete)? {
+            remove_name(rows, &name, id, removal)?;
+        }
+        Ok(true)
+    }
+
+    /// Returns whether a name is still the one that was to be removed. Names before it, and other processes, may
+    /// have removed or changed it.
+    fn still_goes(
+        &self,
+        rows: &Writing<'_>,
+        name: &Reference,
+        going: &Going,
+        complete: &mut HashMap<String, bool>,
+    ) -> Result<bool> {
+        let id = &going.image.id;
+        if name.digest().is_some() {
+            let updated = rows.repo_digest_set_at(name, id)?;
+            return Ok(
+                updated.is_some_and(|updated| self.has_digest(name, id, updated))
+                    && (going.whole || !rows.has_tag(id)?),
+            );
+        }
+        let Some(row) = rows
+            .name(name)?
+            .filter(|row| row.image.as_ref() == Some(id))
+        else {
+            return Ok(false);
+        };
+        Ok(self.may_go(&row) && self.newest_are_here(rows, name, complete)?)
+    }
+
+    /// Returns whether a name may go, and is as it was when that was planned.
+    fn may_go(&self, name: &Name) -> bool {
+        self.names.get(&name.reference) == Some(&name.updated) && self.rules.may_go(name)
+    }
+
+    fn has_digest(&self, digest: &Reference, image: &Digest, updated: Timestamp) -> bool {
+        let key = (digest.clone(), image.clone());
+        self.digests.get(&key) == Some(&updated)
+    }
+
+    /// Returns whether the names are still here that stay as the newest of a repository. If another process has
+    /// removed one, older ones would have to stay for it: then the whole repository does.
+    fn newest_are_here(
+        &self,
+        rows: &Writing<'_>,
+        name: &Reference,
+        complete: &mut HashMap<String, bool>,
+    ) -> Result<bool> {
+        let repository = name.repository();
+        let Some(newest) = self.rules.newest.get(repository) else {
+            return Ok(true);
+        };
+        if let Some(&known) = complete.get(repository) {
+            return Ok(known);
+        }
+        let mut all = true;
+        for name in newest {
+            all = all && rows.name(name)?.is_some();
+        }
+        complete.insert(repository.to_owned(), all);
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,27 @@
 //! A name goes first. With the last tag of a repository go the repository's digests of that image.
 //! What nobody names any more goes too: the image, and the layers that no other image has.
 
+use std::collections::HashSet;
+
 use wharf_core::{Digest, Platform, Reference};
-use wharf_store::Writing;
+use wharf_store::{Sharers, Writing};
 
 use super::find::{By, find, find_for};
 use crate::{EngineError, ErrorKind, RemoveOptions, Removed, Result};
+
+/// What a removal has removed so far.
+///
+/// Its cost must not grow with what was removed before: a prune removes tens of thousands of names.
+#[derive(Default)]
+pub(super) struct Removal {
+    /// What went, in the order in which Docker prints it.
+    pub(super) removed: Vec<Removed>,
+    /// How much space the layers took that went, in bytes, unpacked: what Docker shows.
+    pub(super) reclaimed: u64,
+    /// The names with digests that are among `removed`.
+    said: HashSet<Reference>,
+    sharers: Sharers,
+}
 
 /// Removes what `text` means, in the words that Docker prints.
 pub(super) fn remove(
@@ -15,14 +31,14 @@ pub(super) fn remove(
     text: &str,
     options: &RemoveOptions,
 ) -> Result<Vec<Removed>> {
-    let mut removed = Vec::new();
+    let mut removal = Removal::default();
     if options.platforms.is_empty() {
-        remove_all(rows, text, options, &mut removed)?;
+        remove_all(rows, text, options, &mut removal)?;
     }
     for platform in &options.platforms {
-        remove_platform(rows, text, platform, options, &mut removed)?;
+        remove_platform(rows, text, platform, options, &mut removal)?;
     }
-    Ok(removed)
+    Ok(removal.removed)
 }
 
 /// Removes one platform. The names that showed it show another one that is here, and go with the last one.
@@ -31,7 +47,7 @@ fn remove_platform(
     text: &str,
     platform: &Platform,
     options: &RemoveOptions,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
     let found = find_for(rows, text, platform)?;
     let id = &found.image.id;
@@ -41,7 +57,7 @@ fn remove_platform(
     };
     let next = left.iter().find(|other| other.id != *id);
     let (Some(target), Some(next)) = (&found.target, next) else {
-        return remove_all(rows, text, options, removed);
+        return remove_all(rows, text, options, removal);
     };
     for name in rows.names_of(id)? {
         if name.target == *target {
@@ -53,8 +69,8 @@ fn remove_platform(
             rows.remove_repo_digest(&reference, id)?;
         }
     }
-    if references(rows, id)?.is_empty() {
-        delete(rows, id, removed)?;
+    if !rows.is_referenced(id)? {
+        delete(rows, id, removal)?;
     }
     Ok(())
 }
@@ -64,17 +80,17 @@ fn remove_all(
     rows: &mut Writing<'_>,
     text: &str,
     options: &RemoveOptions,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
     let found = find(rows, text)?;
     let id = found.image.id.clone();
     match found.by {
         By::Name(name) => {
-            remove_name(rows, &name, &id, removed)?;
+            remove_name(rows, &name, &id, removal)?;
             // An index's digest names each of its platforms that is here.
             if name.digest().is_some() {
                 while let Some(other) = rows.repo_digest(&name)? {
-                    remove_name(rows, &name, &other, removed)?;
+                    remove_name(rows, &name, &other, removal)?;
                 }
             }
             Ok(())
@@ -93,9 +109,9 @@ fn remove_all(
                 .hint("-f removes the image with all its names; or remove the names one by one"));
             }
             for reference in all {
-                drop_reference(rows, &reference, &id, false, removed)?;
+                drop_reference(rows, &reference, &id, false, removal)?;
             }
-            delete(rows, &id, removed)
+            delete(rows, &id, removal)
         }
     }
 }
@@ -105,13 +121,13 @@ pub(super) fn remove_name(
     rows: &mut Writing<'_>,
     name: &Reference,
     id: &Digest,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
-    if let Some(target) = untag(rows, name, id, removed)? {
-        drop_siblings(rows, &target, id, removed)?;
+    if let Some(target) = untag(rows, name, id, removal)? {
+        drop_siblings(rows, &target, id, removal)?;
     }
-    if references(rows, id)?.is_empty() {
-        delete(rows, id, removed)?;
+    if !rows.is_referenced(id)? {
+        delete(rows, id, removal)?;
     }
     Ok(())
 }
@@ -122,15 +138,15 @@ fn untag(
     rows: &mut Writing<'_>,
     name: &Reference,
     id: &Digest,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<Option<Digest>> {
     if name.digest().is_some() {
-        drop_reference(rows, &name.without_tag(), id, false, removed)?;
+        drop_reference(rows, &name.without_tag(), id, false, removal)?;
         return Ok(None);
     }
     let target = rows.name(name)?.map(|row| row.target);
-    drop_reference(rows, name, id, false, removed)?;
-    drop_orphaned_digests(rows, name, id, removed)?;
+    drop_reference(rows, name, id, false, removal)?;
+    drop_orphaned_digests(rows, name, id, removal)?;
     Ok(target)
 }
 
@@ -139,18 +155,13 @@ fn drop_orphaned_digests(
     rows: &mut Writing<'_>,
     name: &Reference,
     id: &Digest,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
-    let here = |other: &Reference| other.repository() == name.repository();
-    let left = references(rows, id)?;
-    if left
-        .iter()
-        .any(|other| here(other) && other.tag().is_some())
-    {
+    if rows.has_tag_in(id, name)? {
         return Ok(());
     }
-    for digest in left.iter().filter(|other| here(other)) {
-        drop_reference(rows, digest, id, true, removed)?;
+    for digest in rows.repo_digests_in(id, name)? {
+        drop_reference(rows, &digest, id, true, removal)?;
     }
     Ok(())
 }
@@ -161,7 +172,7 @@ fn drop_siblings(
     rows: &mut Writing<'_>,
     target: &Digest,
     id: &Digest,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
     if rows.is_named(target)? {
         return Ok(());
@@ -170,13 +181,13 @@ fn drop_siblings(
         if sibling == *id {
             continue;
         }
-        for reference in references(rows, &sibling)? {
+        for reference in rows.repo_digests_of(&sibling)? {
             if reference.digest() == Some(target) {
-                drop_reference(rows, &reference, &sibling, true, removed)?;
+                drop_reference(rows, &reference, &sibling, true, removal)?;
             }
         }
-        if references(rows, &sibling)?.is_empty() {
-            delete(rows, &sibling, removed)?;
+        if !rows.is_referenced(&sibling)? {
+            delete(rows, &sibling, removal)?;
         }
     }
     Ok(())
@@ -187,7 +198,7 @@ fn drop_reference(
     reference: &Reference,
     id: &Digest,
     along: bool,
-    removed: &mut Vec<Removed>,
+    removal: &mut Removal,
 ) -> Result<()> {
     if reference.digest().is_some() {
         rows.remove_repo_digest(reference, id)?;
@@ -195,32 +206,27 @@ fn drop_reference(
         rows.remove_name(reference)?;
     }
     // An index's digest names each of its platforms; it is said once.
-    let familiar = reference.familiar();
-    let is_said =
-        |one: &Removed| matches!(one, Removed::Untagged { name, .. } if *name == familiar);
-    if !removed.iter().any(is_said) {
-        let labels = rows.image(id)?.map(|image| image.labels);
-        removed.push(Removed::Untagged {
-            name: familiar,
-            image: id.clone(),
-            labels: labels.unwrap_or_default(),
-            along,
-        });
+    if reference.digest().is_some() && !removal.said.insert(reference.clone()) {
+        return Ok(());
     }
+    let labels = rows.image(id)?.map(|image| image.labels);
+    removal.removed.push(Removed::Untagged {
+        name: reference.familiar(),
+        image: id.clone(),
+        labels: labels.unwrap_or_default(),
+        along,
+    });
     Ok(())
 }
 
 /// Removes the image's row. Its blobs go with the transaction, where nothing else holds them.
-pub(super) fn delete(
-    rows: &mut Writing<'_>,
-    id: &Digest,
-    removed: &mut Vec<Removed>,
-) -> Result<()> {
-    let own = rows.own_layers(id)?;
+pub(super) fn delete(rows: &mut Writing<'_>, id: &Digest, removal: &mut Removal) -> Result<()> {
+    let own = rows.own_layers(id, &mut removal.sharers)?;
     rows.remove_image(id)?;
-    removed.push(Removed::Deleted(id.clone()));
+    removal.reclaimed += own.iter().map(|layer| layer.size).sum::<u64>();
+    removal.removed.push(Removed::Deleted(id.clone()));
     // The topmost layer first, as Docker does it.
-    removed.extend(
+    removal.removed.extend(
         own.into_iter()
             .rev()
             .map(|layer| Removed::DeletedLayers(layer.chain_id)),

@@ -4,13 +4,23 @@
 use std::collections::HashMap;
 
 use wharf_core::Digest;
-use wharf_store::{LayerRow, Reading};
+use wharf_store::{LayerRow, Reading, Store};
 
 use super::list::{by_age, familiar_sorted, summary};
-use crate::{DiskUsage, ImageUsage, Result};
+use crate::{DiskUsage, ImageUsage, Result, Unfinished};
 
 /// Says how much space the images take.
-pub(super) fn usage(rows: &Reading<'_>) -> Result<DiskUsage> {
+pub(super) fn usage(store: &Store) -> Result<DiskUsage> {
+    let unfinished = store.unfinished()?;
+    let mut usage = store.read(images)?;
+    usage.unfinished = Unfinished {
+        count: unfinished.blobs,
+        bytes: unfinished.bytes,
+    };
+    Ok(usage)
+}
+
+fn images(rows: &Reading<'_>) -> Result<DiskUsage> {
     let mut all = Vec::new();
     for listed in rows.images()? {
         let layers = rows.layers(&listed.image.id)?;
@@ -41,5 +51,6 @@ pub(super) fn usage(rows: &Reading<'_>) -> Result<DiskUsage> {
         images,
         layers: total,
         stored: rows.stored()?,
+        unfinished: Unfinished::default(),
     })
 }

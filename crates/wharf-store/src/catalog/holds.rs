@@ -6,11 +6,13 @@
 //! ([`Writing::loosen`]), and what follows from it is found one step after the other, without a look
 //! at the rest of the store.
 
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use wharf_core::Digest;
 
+use super::leases::RELEASED;
 use super::{Reading, Writing};
-use crate::rows::LinkKind;
+use crate::rows::{LinkKind, UnheldBlob};
 use crate::{Result, StoreError};
 
 /// How long a repository's link alone holds a blob, in microseconds: as long as a slow push may take
@@ -48,6 +50,36 @@ impl Reading<'_> {
         found.ok_or_else(|| StoreError::Unknown(digest.clone()))
     }
 
+    /// The blobs that no row holds, as a read sees it. Whether a living lease holds one is found out where it is
+    /// removed, as is everything that was needed by it alone.
+    pub(crate) fn unheld(&self) -> Result<Vec<UnheldBlob>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT b.id, b.digest, b.size, EXISTS ( \
+               SELECT 1 FROM leases l WHERE l.digest = b.digest AND l.token = ?3) FROM blobs b \
+             WHERE NOT EXISTS (SELECT 1 FROM edges WHERE child = b.id) \
+             AND NOT EXISTS (SELECT 1 FROM names WHERE target = b.id) \
+             AND NOT EXISTS (SELECT 1 FROM names WHERE image = b.id) \
+             AND NOT EXISTS (SELECT 1 FROM manifests m JOIN images i ON i.id = m.image \
+                             WHERE m.id = b.id AND i.kept) \
+             AND NOT EXISTS (SELECT 1 FROM repo_digests WHERE digest = b.digest) \
+             AND NOT EXISTS (SELECT 1 FROM images WHERE id = b.id AND kept) \
+             AND NOT EXISTS (SELECT 1 FROM links WHERE blob = b.id AND (kind = ?1 OR made >= ?2))",
+        )?;
+        let oldest_link = Timestamp::now().as_microsecond().saturating_sub(LINK_HOLDS);
+        let blobs = statement.query_map(
+            params![kind_number(LinkKind::Manifest), oldest_link, RELEASED],
+            |row| {
+                Ok(UnheldBlob {
+                    id: row.get(0)?,
+                    digest: super::parsed(row, 1)?,
+                    size: row.get(2)?,
+                    released: row.get(3)?,
+                })
+            },
+        )?;
+        Ok(blobs.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub(super) fn ids(&self, sql: &str, id: i64) -> Result<Vec<i64>> {
         let mut statement = self.rows.prepare_cached(sql)?;
         let ids = statement.query_map([id], |row| row.get(0))?;
@@ -63,11 +95,12 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Says of everything that it may be held by nothing: a collection of the whole store.
-    pub(crate) fn loosen_all(&mut self) -> Result<()> {
-        let mut statement = self.reading.rows.prepare("SELECT id FROM blobs")?;
-        for id in statement.query_map([], |row| row.get(0))? {
-            self.loose.push(id?);
+    /// Says of unheld blobs that they may go. What an operation in progress has brought is passed over.
+    pub(crate) fn loosen_unheld(&mut self, blobs: &[UnheldBlob]) -> Result<()> {
+        for blob in blobs {
+            if !self.is_leased(&blob.digest)? {
+                self.loose.push(blob.id);
+            }
         }
         Ok(())
     }
@@ -148,16 +181,22 @@ impl Writing<'_> {
             if self.is_held(id, &digest)? {
                 continue;
             }
+            if self.is_leased(&digest)? {
+                self.mark_released(&digest)?;
+                continue;
+            }
             self.forget(id)?;
+            self.unmark_released(&digest)?;
             gone.push((digest, size));
         }
         Ok(gone)
     }
 
+    /// Returns whether a row holds a blob. What a lease holds is asked for apart.
     fn is_held(&self, id: i64, digest: &Digest) -> Result<bool> {
         let oldest_link = self.now.as_microsecond().saturating_sub(LINK_HOLDS);
         let manifest_link = kind_number(LinkKind::Manifest);
-        let by_rows: bool = self
+        Ok(self
             .rows
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM edges WHERE child = ?1) \
@@ -171,8 +210,7 @@ impl Writing<'_> {
             .query_row(
                 params![id, manifest_link, oldest_link, digest.as_str()],
                 |row| row.get(0),
-            )?;
-        Ok(by_rows || self.is_leased(digest)?)
+            )?)
     }
 
     /// Removes the rows of one blob; what it held becomes loose.

@@ -20,6 +20,13 @@ const IMAGE: &str = "SELECT b.digest, m.media_type, d.digest, d.size, i.created,
 const LAYER: &str = "SELECT l.diff_id, l.chain_id, b.digest, b.size, coalesce(b.unpacked, b.size) \
                      FROM image_layers l JOIN blobs b ON b.id = l.layer";
 
+/// Which image is known to share a stack of layers, while many images are removed one after the other.
+///
+/// Images that were removed may stay in the tables, since a lease or the registry server holds them. Without this
+/// memory each further removal would pass over all of them again.
+#[derive(Debug, Default)]
+pub struct Sharers(HashMap<Digest, i64>);
+
 impl Reading<'_> {
     /// One image, by its whole ID, whether it's kept already or has only just arrived.
     pub fn image(&self, id: &Digest) -> Result<Option<ImageRow>> {
@@ -200,16 +207,48 @@ impl Reading<'_> {
         Ok(layers.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// The layers that no other kept image has, the base first.
-    pub fn own_layers(&self, image: &Digest) -> Result<Vec<LayerRow>> {
-        let sql = format!(
-            "{LAYER} WHERE l.image = (SELECT id FROM blobs WHERE digest = ?1) AND NOT EXISTS ( \
-               SELECT 1 FROM image_layers o JOIN images i ON i.id = o.image AND i.kept \
-               WHERE o.chain_id = l.chain_id AND o.image != l.image) ORDER BY l.position"
-        );
-        let mut statement = self.rows.prepare_cached(&sql)?;
-        let layers = statement.query_map([image.as_str()], read_layer)?;
-        Ok(layers.collect::<rusqlite::Result<_>>()?)
+    /// Returns the layers that no other kept image has, the base first.
+    ///
+    /// A stack of layers contains all stacks below it, so the layers that are shared are the lowest ones, and the
+    /// search goes from the top to the first of them. `sharers` remembers what it has found, for the next image.
+    pub fn own_layers(&self, image: &Digest, sharers: &mut Sharers) -> Result<Vec<LayerRow>> {
+        let Some(id) = self.id(image)? else {
+            return Ok(Vec::new());
+        };
+        let mut own = Vec::new();
+        for layer in self.layers(image)?.into_iter().rev() {
+            if self.is_shared(&layer.chain_id, id, sharers)? {
+                break;
+            }
+            own.push(layer);
+        }
+        own.reverse();
+        Ok(own)
+    }
+
+    /// Returns whether another kept image than `image` has this stack of layers.
+    fn is_shared(&self, chain: &Digest, image: i64, sharers: &mut Sharers) -> Result<bool> {
+        let known = sharers.0.get(chain).copied();
+        let mut found = self.sharer(chain, image, known.unwrap_or(0))?;
+        if found.is_none() && known.is_some() {
+            // One that was passed over may have been given a name since.
+            found = self.sharer(chain, image, 0)?;
+        }
+        match found {
+            Some(other) => sharers.0.insert(chain.clone(), other),
+            None => sharers.0.remove(chain),
+        };
+        Ok(found.is_some())
+    }
+
+    /// Finds the first kept image from number `from` on that has this stack of layers and is not `image`.
+    fn sharer(&self, chain: &Digest, image: i64, from: i64) -> Result<Option<i64>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT o.image FROM image_layers o CROSS JOIN images i ON i.id = o.image AND i.kept \
+             WHERE o.chain_id = ?1 AND o.image >= ?3 AND o.image != ?2 ORDER BY o.image LIMIT 1",
+        )?;
+        let found = statement.query_row(params![chain.as_str(), image, from], |row| row.get(0));
+        Ok(found.optional()?)
     }
 
     /// Is this the manifest of an image with layers that nobody has read yet?

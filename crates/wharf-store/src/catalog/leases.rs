@@ -7,6 +7,11 @@ use super::Writing;
 use crate::Result;
 use crate::lease::EXPIRES_AFTER;
 
+/// Stands where a lease's token does, and marks content whose last hold was removed while a lease still held it: it
+/// goes with the first collection after that lease. Other unheld content came with an operation that broke off, and is
+/// kept for a while.
+pub(super) const RELEASED: &str = "released";
+
 impl Writing<'_> {
     /// Holds content for the owner of `token`, whether it's here yet or not.
     pub(crate) fn hold(&mut self, token: &str, digest: &Digest) -> Result<()> {
@@ -14,6 +19,7 @@ impl Writing<'_> {
         self.rows
             .prepare_cached("INSERT OR REPLACE INTO leases VALUES (?1, ?2, ?3)")?
             .execute(params![digest.as_str(), token, expires])?;
+        self.unmark_released(digest)?;
         // Whoever still works needs what it began with, too.
         self.rows
             .prepare_cached("UPDATE leases SET expires = ?2 WHERE token = ?1 AND expires < ?3")?
@@ -27,6 +33,22 @@ impl Writing<'_> {
         self.rows
             .prepare_cached("DELETE FROM leases WHERE token = ?1")?
             .execute([token])?;
+        Ok(())
+    }
+
+    /// Marks content that only a lease still holds.
+    pub(super) fn mark_released(&mut self, digest: &Digest) -> Result<()> {
+        self.rows
+            .prepare_cached("INSERT OR REPLACE INTO leases VALUES (?1, ?2, 0)")?
+            .execute([digest.as_str(), RELEASED])?;
+        Ok(())
+    }
+
+    /// Removes that mark: the content is gone, or wanted again.
+    pub(super) fn unmark_released(&mut self, digest: &Digest) -> Result<()> {
+        self.rows
+            .prepare_cached("DELETE FROM leases WHERE digest = ?1 AND token = ?2")?
+            .execute([digest.as_str(), RELEASED])?;
         Ok(())
     }
 
@@ -57,6 +79,9 @@ impl Writing<'_> {
         drop(statement);
         let mut buried = 0;
         for (token, expires) in all {
+            if token == RELEASED {
+                continue;
+            }
             if expires <= self.now.as_microsecond() || !self.leases.is_alive(&token) {
                 self.let_go(&token)?;
                 buried += 1;
@@ -71,6 +96,15 @@ impl Writing<'_> {
     /// As if a day had passed.
     pub(crate) fn expire_leases(&mut self) -> Result<()> {
         self.rows.execute("UPDATE leases SET expires = 1", [])?;
+        Ok(())
+    }
+
+    /// As if an image had arrived and were not kept yet.
+    pub(crate) fn forget_kept(&mut self, image: &Digest) -> Result<()> {
+        self.rows.execute(
+            "UPDATE images SET kept = 0 WHERE id = (SELECT id FROM blobs WHERE digest = ?1)",
+            [image.as_str()],
+        )?;
         Ok(())
     }
 

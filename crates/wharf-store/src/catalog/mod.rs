@@ -15,6 +15,8 @@
 //! | `registry` | the registry server's links, tags and referrers |
 //! | `holds` | what holds what, and the removal of what nothing holds |
 //! | `leases` | what operations in progress need |
+//! | `rehearsal` | a copy of the rows, on which a removal is tried |
+//! | `work` | counts what SQLite does, for tests |
 //! | `audit` | what a check compares, and what a repair can still read |
 
 mod arrivals;
@@ -25,7 +27,9 @@ mod images;
 mod leases;
 mod names;
 mod registry;
+mod rehearsal;
 mod schema;
+mod work;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -43,6 +47,9 @@ use crate::{Result, StoreError};
 
 pub(crate) use arrivals::ManifestArrival;
 pub(crate) use audit::{Salvage, salvage};
+pub use images::Sharers;
+pub(crate) use rehearsal::Rehearsal;
+pub use work::Work;
 
 /// The database's file.
 pub(crate) const DATABASE: &str = "wharf.db";
@@ -54,6 +61,13 @@ const BUSY_MAX: Duration = Duration::from_secs(30);
 const LOG_MAX: u64 = 128 * (4096 + 24);
 /// Bounds the connections that are kept for the next reader. More are opened as needed.
 const IDLE_MAX: usize = 8;
+/// How many compiled statements a connection keeps: a removal uses some forty in turn, and compiling one takes
+/// longer than running it.
+const STATEMENTS_KEPT: usize = 128;
+/// The pauses between two attempts to begin a write while another process writes. Short ones first: most writes
+/// take a few milliseconds. SQLite's own pauses grow to 100 ms, and an operation that writes in many short
+/// transactions would be missed by them again and again.
+const BUSY_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(4));
 
 /// How safe a write is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +87,8 @@ pub(crate) struct Catalog {
     turn: Mutex<()>,
     /// Asked for the version: a connection is told of what others have committed, so this one never writes.
     observer: Mutex<Observer>,
+    /// Counts what is done, for a test.
+    work: Option<Work>,
 }
 
 #[derive(Default)]
@@ -114,7 +130,13 @@ impl<'a> Deref for Writing<'a> {
 impl Catalog {
     /// Opens the database, and makes it or brings it up to date where that is needed.
     pub(crate) fn open(root: &Path) -> Result<Self> {
+        Self::open_counted(root, None)
+    }
+
+    /// The same, and counts what is done.
+    pub(crate) fn open_counted(root: &Path, work: Option<Work>) -> Result<Self> {
         let catalog = Self {
+            work,
             root: root.to_owned(),
             idle: Mutex::default(),
             turn: Mutex::default(),
@@ -149,7 +171,7 @@ impl Catalog {
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<(Digest, u64)>), E> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = self.take()?;
+        let mut connection = self.take()?;
         let level = if durability == Durability::Full {
             "FULL"
         } else {
@@ -158,20 +180,14 @@ impl Catalog {
         connection
             .pragma_update(None, "synchronous", level)
             .map_err(store)?;
-        let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
-            .map_err(store)?;
-        let mut writing = Writing {
-            reading: Reading { rows: &transaction },
-            leases,
-            loose: Vec::new(),
-            now: Timestamp::now(),
-        };
-        let value = write(&mut writing)?;
-        let gone = writing.release()?;
-        transaction.commit().map_err(store)?;
-        self.bound_log(&connection);
+        let before = self.work.as_ref().map(Work::steps);
+        let done = transact(&connection, leases, write)?;
+        if let (Some(work), Some(before)) = (&self.work, before) {
+            work.end_transaction(before);
+        }
+        self.bound_log(&mut connection);
         self.give_back(connection);
-        Ok((value, gone))
+        Ok(done)
     }
 
     /// Says what the rows are now, without reading them.
@@ -198,7 +214,7 @@ impl Catalog {
     ///
     /// SQLite's own way is not made for short processes: whether a log is folded already stands in
     /// shared memory only, so each new process would fold the whole of it again, on every write.
-    fn bound_log(&self, connection: &Connection) {
+    fn bound_log(&self, connection: &mut Connection) {
         let log = std::fs::metadata(self.root.join(format!("{DATABASE}-wal")));
         if log.is_ok_and(|log| log.len() <= LOG_MAX) {
             return;
@@ -208,7 +224,7 @@ impl Catalog {
         let folded = connection
             .busy_timeout(Duration::ZERO)
             .and_then(|()| connection.query_row(sql, [], |_| Ok(())));
-        let restored = connection.busy_timeout(BUSY_MAX);
+        let restored = connection.busy_handler(Some(wait_for_writer));
         if let Err(error) = folded.and(restored) {
             tracing::debug!(%error, "the log stays long");
         }
@@ -235,13 +251,50 @@ impl Catalog {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
-        connection.busy_timeout(BUSY_MAX)?;
+        let mut connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
+        connection.busy_handler(Some(wait_for_writer))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         // Folding the log into the database on every close would cost each command two syncs.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        if let Some(work) = &self.work {
+            work.count(&mut connection)?;
+        }
         Ok(connection)
     }
+}
+
+/// Runs `write` in one transaction of a connection; returns also which blobs nothing holds any more.
+fn transact<T, E: From<StoreError>>(
+    connection: &Connection,
+    leases: &LeaseFiles,
+    write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
+) -> Result<(T, Vec<(Digest, u64)>), E> {
+    let transaction =
+        Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(store)?;
+    let mut writing = Writing {
+        reading: Reading { rows: &transaction },
+        leases,
+        loose: Vec::new(),
+        now: Timestamp::now(),
+    };
+    let value = write(&mut writing)?;
+    let gone = writing.release()?;
+    transaction.commit().map_err(store)?;
+    Ok((value, gone))
+}
+
+/// Waits until another process may have ended its write; returns false after [`BUSY_MAX`]. `attempts` is how often
+/// SQLite has asked before.
+fn wait_for_writer(attempts: i32) -> bool {
+    let (first, later) = BUSY_PAUSE;
+    let attempts = u32::try_from(attempts).unwrap_or(0);
+    // The pauses alone are counted: the attempts between them take microseconds.
+    if later * attempts >= BUSY_MAX {
+        return false;
+    }
+    std::thread::sleep(if attempts < 10 { first } else { later });
+    true
 }
 
 fn store(error: rusqlite::Error) -> StoreError {

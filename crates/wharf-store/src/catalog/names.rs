@@ -56,11 +56,76 @@ impl Reading<'_> {
 
     /// The names with digests of an image, sorted by repository and digest.
     pub fn repo_digests_of(&self, image: &Digest) -> Result<Vec<Reference>> {
+        let dated = self.dated_repo_digests_of(image)?;
+        Ok(dated.into_iter().map(|(reference, _)| reference).collect())
+    }
+
+    /// The same, with the time at which each was last set.
+    pub fn dated_repo_digests_of(&self, image: &Digest) -> Result<Vec<(Reference, Timestamp)>> {
         let mut statement = self.rows.prepare_cached(
-            "SELECT repository, digest FROM repo_digests \
+            "SELECT repository, digest, updated FROM repo_digests \
              WHERE image = (SELECT id FROM blobs WHERE digest = ?1) ORDER BY repository, digest",
         )?;
         let all = statement.query_map([image.as_str()], |row| {
+            let reference = read_repository(row)?.with_digest(parsed(row, 1)?);
+            Ok((reference, time(row, 2)?.unwrap_or_default()))
+        })?;
+        Ok(all.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns whether an image has a name, with a tag or with a digest.
+    pub fn is_referenced(&self, image: &Digest) -> Result<bool> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM names WHERE image = i.id) \
+             OR EXISTS (SELECT 1 FROM repo_digests WHERE image = i.id) \
+             FROM blobs i WHERE i.digest = ?1",
+        )?;
+        let found = statement.query_row([image.as_str()], |row| row.get(0));
+        Ok(found.optional()?.unwrap_or(false))
+    }
+
+    /// Returns whether an image has a name with a tag.
+    pub fn has_tag(&self, image: &Digest) -> Result<bool> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM names \
+             WHERE image = (SELECT id FROM blobs WHERE digest = ?1))",
+        )?;
+        Ok(statement.query_row([image.as_str()], |row| row.get(0))?)
+    }
+
+    /// Returns when a name with a digest was last set for this image; `None` if the image does not have it.
+    pub fn repo_digest_set_at(
+        &self,
+        reference: &Reference,
+        image: &Digest,
+    ) -> Result<Option<Timestamp>> {
+        let digest = digest_of(reference)?;
+        let mut statement = self.rows.prepare_cached(
+            "SELECT updated FROM repo_digests WHERE repository = ?1 AND digest = ?2 \
+             AND image = (SELECT id FROM blobs WHERE digest = ?3)",
+        )?;
+        let key = [reference.repository(), digest.as_str(), image.as_str()];
+        let found = statement.query_row(key, |row| time(row, 0));
+        Ok(found.optional()?.flatten())
+    }
+
+    /// Returns whether an image has a name with a tag in the repository of `reference`.
+    pub fn has_tag_in(&self, image: &Digest, reference: &Reference) -> Result<bool> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM names WHERE repository = ?2 \
+             AND image = (SELECT id FROM blobs WHERE digest = ?1))",
+        )?;
+        let found = statement.query_row([image.as_str(), reference.repository()], |row| row.get(0));
+        Ok(found?)
+    }
+
+    /// Returns the names with digests that an image has in the repository of `reference`, sorted.
+    pub fn repo_digests_in(&self, image: &Digest, reference: &Reference) -> Result<Vec<Reference>> {
+        let mut statement = self.rows.prepare_cached(
+            "SELECT repository, digest FROM repo_digests WHERE repository = ?2 \
+             AND image = (SELECT id FROM blobs WHERE digest = ?1) ORDER BY digest",
+        )?;
+        let all = statement.query_map([image.as_str(), reference.repository()], |row| {
             Ok(read_repository(row)?.with_digest(parsed(row, 1)?))
         })?;
         Ok(all.collect::<rusqlite::Result<_>>()?)

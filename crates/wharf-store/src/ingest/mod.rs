@@ -24,7 +24,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use wharf_core::Digest;
 
@@ -119,16 +119,55 @@ impl Ingest {
         Some(pieces.iter().sum())
     }
 
+    /// Returns whether a process works on a blob. A glance, for those who only report.
+    pub(crate) fn is_locked(&self, digest: &Digest) -> bool {
+        let lock = File::open(self.path(digest, "lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Returns how much the download of a blob takes on the disk, in bytes.
+    pub(crate) fn taken(&self, digest: &Digest) -> Result<u64> {
+        let mut bytes = 0;
+        for path in self.files(digest) {
+            match fs::metadata(&path) {
+                Ok(about) => bytes += about.blocks() * 512,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(StoreError::io("look at", &path, source)),
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Returns when the download of a blob got its last bytes.
+    pub(crate) fn modified(&self, digest: &Digest) -> Option<SystemTime> {
+        fs::metadata(self.path(digest, "data"))
+            .and_then(|about| about.modified())
+            .ok()
+    }
+
+    /// Returns whether bytes of a blob have come.
+    pub(crate) fn has_bytes(&self, digest: &Digest) -> bool {
+        fs::metadata(self.path(digest, "data")).is_ok_and(|about| about.blocks() > 0)
+    }
+
+    /// Where a blob's bytes are gathered.
+    #[cfg(test)]
+    pub(crate) fn data(&self, digest: &Digest) -> PathBuf {
+        self.path(digest, "data")
+    }
+
+    /// The files of a blob's download, the lock aside; the journal first, since without it the data is nothing.
+    fn files(&self, digest: &Digest) -> [PathBuf; 3] {
+        ["journal", "notes", "data"].map(|kind| self.path(digest, kind))
+    }
+
     /// Removes what is here of a blob. The caller holds its lock. Returns how many bytes came free.
     pub(crate) fn discard(&self, digest: &Digest) -> Result<u64> {
-        let data = self.path(digest, "data");
-        let size = fs::metadata(&data)
-            .map(|about| about.blocks() * 512)
-            .unwrap_or(0);
-        remove(&self.path(digest, "journal"))?;
-        remove(&self.notes(digest))?;
-        remove(&data)?;
-        Ok(size)
+        let bytes = self.taken(digest)?;
+        for path in self.files(digest) {
+            remove(&path)?;
+        }
+        Ok(bytes)
     }
 
     /// Where the notes of a layer are made while it comes. The caller holds its lock.

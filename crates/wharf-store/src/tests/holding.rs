@@ -8,7 +8,7 @@ use wharf_core::{Descriptor, Sink as _};
 
 use super::place::{Fault, Place};
 use super::{Image, World, inspected, noise, reference};
-use crate::{LinkKind, SinkOptions, Store};
+use crate::{CollectOptions, LinkKind, SinkOptions, Store};
 
 fn blobs(world: &World) -> usize {
     let is_blob = |path: &&std::path::PathBuf| path.starts_with(world.root().join("blobs"));
@@ -60,7 +60,15 @@ async fn a_lease_holds_what_is_removed_meanwhile() {
         .write(|rows| rows.remove_image(image.id()))
         .unwrap();
     assert_eq!(freed.blobs, 3, "all but the leased one");
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 0);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        0
+    );
     // The pull goes on, and what it saw is still here.
     for what in [&image.layers[0], &image.config, &image.manifest] {
         sink.put(what, place.clone(), Arc::new(Unwatched))
@@ -74,7 +82,7 @@ async fn a_lease_holds_what_is_removed_meanwhile() {
             .all(|(digest, _)| *digest != image.layers[1].digest)
     );
     drop((lease, sink));
-    let collected = world.store.collect().unwrap();
+    let collected = world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!((collected.freed.blobs, collected.leases), (4, 0));
     assert!(world.files().is_empty(), "{:?}", world.files());
 }
@@ -88,7 +96,15 @@ async fn finished_blobs_of_a_broken_pull_stay_until_a_collection() {
     place.opened();
     world.put(&image.layers[0], &place).await.unwrap();
     assert!(place.opened().is_empty());
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 1);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        1
+    );
 }
 
 #[tokio::test]
@@ -104,10 +120,10 @@ async fn an_expired_lease_holds_nothing() {
     )
     .await
     .unwrap();
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(blobs(&world), 1);
     world.store.write(|rows| rows.expire_leases()).unwrap();
-    let collected = world.store.collect().unwrap();
+    let collected = world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!((collected.leases, collected.freed.blobs), (1, 1));
 }
 
@@ -126,9 +142,17 @@ async fn a_collection_frees_unfinished_downloads_that_nobody_works_on() {
         .try_lock(&what.digest)
         .unwrap()
         .unwrap();
-    assert_eq!(world.store.collect().unwrap().partial.blobs, 0);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .partial
+            .blobs,
+        0
+    );
     drop(lock);
-    let collected = world.store.collect().unwrap();
+    let collected = world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(collected.partial.blobs, 1);
     assert!(collected.partial.bytes >= 1_900_000);
     assert!(world.files().is_empty(), "{:?}", world.files());
@@ -144,9 +168,25 @@ async fn a_collection_frees_files_without_rows_unless_somebody_is_putting_them()
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, b"orphan").unwrap();
     let lock = world.store.inner.ingest.try_lock(&orphan).unwrap();
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 0);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        0
+    );
     drop(lock);
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 1);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        1
+    );
     assert!(!path.exists());
     assert_eq!(blobs(&world), 4);
 }
@@ -253,7 +293,7 @@ async fn a_repository_sees_only_what_it_links_to() {
         world.store.read(|rows| rows.images()).unwrap().is_empty(),
         "pushed is not kept"
     );
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(blobs(&world), 4);
 }
 
@@ -277,7 +317,15 @@ async fn an_unlinked_manifest_takes_its_blobs_with_it_unless_they_are_new() {
         "a push under way finds the blobs"
     );
     world.store.write(|rows| rows.age_links()).unwrap();
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 3);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        3
+    );
     assert_eq!(blobs(&world), 0);
 }
 

@@ -13,7 +13,7 @@ use wharf_core::{Digest, Sink as _};
 
 use super::place::Place;
 use super::{Image, World, inspected, noise, pull, reference};
-use crate::{Store, check, fail};
+use crate::{CollectOptions, Store, check, fail};
 
 const LAYER: usize = 3_000_000;
 const BATCH: u64 = 256 * 1024;
@@ -113,7 +113,7 @@ async fn a_killed_process_leaves_a_store_that_works() {
         for id in [image.id(), before.id()] {
             world.store.write(|rows| rows.remove_image(id)).unwrap();
         }
-        world.store.collect().unwrap();
+        world.store.collect(CollectOptions::EVERYTHING).unwrap();
         assert!(world.files().is_empty(), "{point}: {:?}", world.files());
     }
 }

@@ -11,6 +11,7 @@ mod noting;
 mod packing;
 mod place;
 mod processes;
+mod pruning;
 mod uploading;
 
 use std::io::Write as _;

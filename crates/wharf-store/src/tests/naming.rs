@@ -8,7 +8,7 @@ use wharf_core::{Descriptor, Digest};
 
 use super::place::Place;
 use super::{Image, World, index, inspected, noise, reference};
-use crate::{ManifestKind, StoreError, Writing};
+use crate::{CollectOptions, ManifestKind, Sharers, StoreError, Writing};
 
 #[tokio::test]
 async fn a_name_points_to_what_it_was_set_to() {
@@ -205,7 +205,7 @@ async fn an_image_is_shown_once_somebody_keeps_it() {
         .write(|rows| rows.keep_image(image.id()))
         .unwrap();
     drop(lease);
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(shown(), 1);
 }
 
@@ -335,7 +335,7 @@ async fn layers_are_shown_with_their_chain_ids() {
     let own = |image: &Image| {
         world
             .store
-            .read(|rows| rows.own_layers(image.id()))
+            .read(|rows| rows.own_layers(image.id(), &mut Sharers::default()))
             .unwrap()
     };
     assert_eq!(own(&child), layers[1..]);

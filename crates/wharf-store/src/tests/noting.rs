@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use wharf_core::Digest;
 
 use super::{Image, World, noise};
+use crate::CollectOptions;
 
 fn notes(world: &World, blob: &Digest) -> Option<String> {
     let mut text = String::new();
@@ -61,7 +62,7 @@ async fn lost_notes_are_made_anew() {
 
     let mut anew = world.store.new_notes(layer).unwrap();
     anew.write_all(b"all of them").unwrap();
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     anew.keep().unwrap();
     assert_eq!(notes(&world, layer).as_deref(), Some("all of them"));
 }
@@ -80,7 +81,7 @@ async fn a_collection_removes_the_notes_of_what_is_gone() {
         .join("ingest")
         .join("notes-of-a-killed-process");
     std::fs::write(&killed, b"x").unwrap();
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(notes(&world, &strange), None);
     assert!(!killed.exists());
     assert!(notes(&world, &image.layers[0].digest).is_some());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::place::Place;
 use super::{Image, World, noise, pull, reference};
-use crate::{Store, Writing, check};
+use crate::{CollectOptions, Store, Writing, check};
 
 /// What a child does, and where.
 const ROLE: &str = "WHARF_TEST_ROLE";
@@ -96,7 +96,7 @@ fn churn(store: &Store, number: usize) {
         if (n + number).is_multiple_of(3) {
             store.write(|rows| rows.remove_image(image.id())).unwrap();
         } else if (n + number) % 11 == 1 {
-            store.collect().unwrap();
+            store.collect(CollectOptions::EVERYTHING).unwrap();
         } else {
             let place = Place::of(&image.blobs);
             let name = format!("churn:{number}");
@@ -143,7 +143,7 @@ async fn what_some_remove_while_others_pull_it_is_whole_or_gone() {
             .write(|rows| rows.remove_image(&image.image.id))
             .unwrap();
     }
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert!(world.files().is_empty(), "{:?}", world.files());
 }
 
@@ -202,5 +202,13 @@ async fn many_processes_share_a_store() {
         listed.iter().all(|listed| listed.names.len() == 1),
         "{listed:?}"
     );
-    assert_eq!(world.store.collect().unwrap().freed.blobs, 0);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
+        0
+    );
 }

@@ -5,7 +5,7 @@ use futures_util::stream;
 use wharf_core::Digest;
 
 use super::{World, noise};
-use crate::{Store, UploadError};
+use crate::{CollectOptions, Store, UploadError};
 
 fn chunks(
     bytes: &Bytes,
@@ -47,7 +47,12 @@ async fn becomes_a_blob_in_pieces_and_by_several_processes() {
         Err(UploadError::Unknown(_))
     ));
     assert_eq!(
-        world.store.collect().unwrap().freed.blobs,
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .freed
+            .blobs,
         0,
         "the lease holds it"
     );
@@ -164,7 +169,7 @@ async fn a_collection_leaves_an_upload_alone_for_a_day() {
         .append(&id, None, chunks(&noise(1, 5000)))
         .await
         .unwrap();
-    world.store.collect().unwrap();
+    world.store.collect(CollectOptions::EVERYTHING).unwrap();
     assert_eq!(uploads.len(&id).unwrap(), 5000);
     let path = world.root().join("ingest").join(format!("upload-{id}"));
     let old = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
@@ -174,6 +179,14 @@ async fn a_collection_leaves_an_upload_alone_for_a_day() {
         .unwrap()
         .set_modified(old)
         .unwrap();
-    assert_eq!(world.store.collect().unwrap().partial.blobs, 1);
+    assert_eq!(
+        world
+            .store
+            .collect(CollectOptions::EVERYTHING)
+            .unwrap()
+            .partial
+            .blobs,
+        1
+    );
     assert!(matches!(uploads.len(&id), Err(UploadError::Unknown(_))));
 }

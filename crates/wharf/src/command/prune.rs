@@ -37,6 +37,9 @@ pub(crate) struct Arguments {
     /// Remove names too, but keep the newest ones of each repository: so many
     #[arg(long, value_name = "number", value_parser = how_many)]
     keep: Option<NonZeroUsize>,
+    /// Remove unfinished downloads too, however new they are; without this they are kept for a week
+    #[arg(long)]
+    partial: bool,
     /// Remove names too, but only what was not pulled, tagged, pushed or loaded for so long: "12h", "30d", "2w"
     #[arg(long, value_name = "duration", value_parser = long_duration)]
     unused_for: Option<SignedDuration>,
@@ -70,11 +73,13 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         filters,
         keep: arguments.keep.map(NonZeroUsize::get),
         unused_for: arguments.unused_for,
+        partial: arguments.partial,
         dry_run: arguments.dry_run,
     };
     let engine = context.engine()?;
     let pruned = runtime::light(engine.prune(&options))??;
     print(&text(&pruned))?;
+    say_kept(&pruned);
     if arguments.dry_run {
         say("nothing was removed: this was a dry run\n");
     }
@@ -142,6 +147,17 @@ pub(super) fn confirmed(warning: &str) -> Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
+/// Says how much was kept for a pull that goes on: not on standard output, which has Docker's lines.
+pub(super) fn say_kept(pruned: &Pruned) {
+    if pruned.partial_kept > 0 {
+        say(&format!(
+            "{} of unfinished downloads is kept for a week: the next pull goes on with it; \
+             `wharf image prune --partial` removes it\n",
+            human::size(pruned.partial_kept)
+        ));
+    }
+}
+
 /// Docker's lines.
 pub(super) fn text(pruned: &Pruned) -> String {
     let mut text = String::new();
@@ -182,7 +198,7 @@ mod tests {
                 Removed::Deleted(Digest::of(b"")),
             ],
             reclaimed: 1_982_425,
-            freed: 0,
+            ..Pruned::default()
         };
         let digest = Digest::of(b"");
         assert_eq!(

@@ -389,3 +389,138 @@ fn a_prune_leaves_what_a_pull_in_progress_needs() {
     assert_eq!(asked(shared), 1, "it was here all the time");
     wharf.ok(["store", "check"]);
 }
+
+/// Kills a pull in the middle of its second layer, after the first one has come whole. Returns the name and the
+/// layers.
+fn broken_pull(wharf: &Wharf, registry: &TestRegistry) -> (String, [Digest; 2]) {
+    let image = Image::builder()
+        .layer(Layer::random(1, 100_000))
+        .layer(Layer::random(2, 3_000_000))
+        .build();
+    registry.push("team/large:1", &image);
+    let name = registry.name("team/large:1");
+    let layers = [0, 1].map(|layer| image.layers[layer].digest.clone());
+    let [first, second] = &layers;
+    registry.fault(On::digest(second), When::Times(1), Fault::Stall(2_000_000));
+    let mut pull = wharf.spawn(["pull", "-q", &name]);
+    let here = wharf.root().join("blobs/sha256");
+    let here = here.join(&first.hex()[..2]).join(first.hex());
+    let part = wharf
+        .root()
+        .join(format!("ingest/sha256-{}.data", second.hex()));
+    let start = Instant::now();
+    while !here.exists() || !part.metadata().is_ok_and(|part| part.len() > 1_700_000) {
+        assert!(start.elapsed() < PATIENCE, "the layers do not come");
+        std::thread::yield_now();
+    }
+    pull.kill().unwrap();
+    pull.wait().unwrap();
+    registry.behave();
+    (name, layers)
+}
+
+/// The number of bytes in a line that ends with a size, as far as it matters.
+fn megabytes(line: &str) -> f64 {
+    let size = line.trim_end().rsplit(' ').next().unwrap();
+    let size = size.strip_suffix("MB").unwrap_or_else(|| panic!("{line}"));
+    size.parse().unwrap()
+}
+
+#[test]
+fn issue_12_a_prune_keeps_what_a_broken_pull_has_brought() {
+    for prune in [
+        &["image", "prune", "-f"][..],
+        &["image", "prune", "-af"],
+        &["system", "prune", "-af"],
+        &["image", "prune", "-f", "--keep", "1"],
+        &["image", "prune", "-f", "--unused-for", "0s"],
+    ] {
+        let (wharf, registry) = (wharf(), registry());
+        let other = registry.name("team/app:1");
+        wharf.ok(["pull", "-q", &other]);
+        let (name, [first, second]) = broken_pull(&wharf, &registry);
+        wharf.ok(["rmi", &other]);
+        let kept = wharf.run(prune);
+        assert!(
+            kept.stdout.ends_with("Total reclaimed space: 0B\n"),
+            "{}",
+            kept.stdout
+        );
+        assert!(
+            kept.stderr.contains("MB of unfinished downloads is kept"),
+            "{}",
+            kept.stderr
+        );
+        registry.forget_requests();
+        wharf.ok(["pull", "-q", &name]);
+        let asked_again = registry.bytes_served(&second);
+        assert!(asked_again < 1_400_000, "{prune:?}: {asked_again}");
+        assert_eq!(registry.blob_gets(&first), 0, "{prune:?}: it came whole");
+    }
+}
+
+#[test]
+fn issue_12_unfinished_downloads_are_counted_wherever_they_are_removed() {
+    let (wharf, registry) = (wharf(), registry());
+    broken_pull(&wharf, &registry);
+    let table = wharf.ok(["system", "df"]);
+    let (docker_s, below) = table.split_once("\n\n").unwrap();
+    assert_eq!(docker_s.lines().count(), 5, "{table}");
+    let taken = megabytes(below);
+    assert!((1.5..3.2).contains(&taken), "{table}");
+    assert!(
+        below.starts_with("Unfinished downloads and uploads: "),
+        "{table}"
+    );
+    assert!(wharf.ok(["system", "df", "-v"]).ends_with(below));
+    // Programs get Docker's rows.
+    let rows = wharf.ok(["system", "df", "--format", "{{.Type}}"]);
+    assert_eq!(rows, "Images\nContainers\nLocal Volumes\nBuild Cache\n");
+
+    let dry = wharf.ok(["image", "prune", "--dry-run", "--partial"]);
+    assert!((megabytes(&dry) - taken).abs() < 0.1, "{dry}");
+    assert_eq!(wharf.ok(["system", "df"]), table, "nothing was removed");
+    let kept = wharf.run(["image", "prune", "--dry-run"]);
+    assert_eq!(kept.stdout, "Total reclaimed space: 0B\n");
+    assert_eq!(wharf.ok(["image", "prune", "-f", "--partial"]), dry);
+    assert!(!wharf.ok(["system", "df"]).contains("Unfinished"));
+    let after = wharf.run(["image", "prune", "-f", "--partial"]);
+    assert_eq!(
+        (after.stdout.as_str(), after.stderr.as_str()),
+        ("Total reclaimed space: 0B\n", "")
+    );
+}
+
+#[test]
+fn issue_12_an_old_download_goes_with_any_prune() {
+    let (wharf, registry) = (wharf(), registry());
+    broken_pull(&wharf, &registry);
+    let mut aged = 0;
+    for folder in ["ingest", "blobs"] {
+        let mut folders = vec![wharf.root().join(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let old = std::time::SystemTime::now() - Duration::from_hours(24 * 8);
+                std::fs::File::open(&path)
+                    .unwrap()
+                    .set_modified(old)
+                    .unwrap();
+                aged += 1;
+            }
+        }
+    }
+    assert!(aged > 1);
+    let dry = wharf.run(["image", "prune", "--dry-run"]);
+    let real = wharf.run(["image", "prune", "-f"]);
+    assert_eq!(
+        (dry.stdout.as_str(), real.stderr.as_str()),
+        (real.stdout.as_str(), "")
+    );
+    assert!(megabytes(&real.stdout) > 1.5, "{}", real.stdout);
+    assert_eq!(blobs(&wharf), 0);
+}

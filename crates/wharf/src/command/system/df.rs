@@ -5,7 +5,7 @@ use clap::Args;
 use gotmpl::Value;
 use jiff::Timestamp;
 use wharf_core::human;
-use wharf_engine::{DiskUsage, Engine as _};
+use wharf_engine::{DiskUsage, Engine as _, Unfinished};
 
 use crate::command::images::rows::{self, Row, Rows};
 use crate::context::Context;
@@ -65,7 +65,24 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     } else {
         overview(&usage, format)
     };
-    print(&text.map_err(|error| Failure::error(error.to_string()))?)
+    let mut text = text.map_err(|error| Failure::error(error.to_string()))?;
+    // Programs ask for a format, and get what Docker gives them.
+    if format == "table" {
+        text += &unfinished(&usage);
+    }
+    print(&text)
+}
+
+/// What unfinished downloads take, below Docker's tables; nothing if there are none.
+fn unfinished(usage: &DiskUsage) -> String {
+    let Unfinished { count, bytes } = usage.unfinished;
+    if bytes == 0 {
+        return String::new();
+    }
+    format!(
+        "\nUnfinished downloads and uploads: {count}, {}\n",
+        human::size(bytes)
+    )
 }
 
 type Printed = Result<String, TemplateFailure>;

@@ -5,7 +5,7 @@ use clap::Args;
 use wharf_engine::{Engine as _, Filters, PruneOptions};
 
 use crate::arguments::filter;
-use crate::command::prune::{confirmed, filters, text};
+use crate::command::prune::{confirmed, filters, say_kept, text};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::print::print;
@@ -58,7 +58,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let engine = context.engine()?;
     let pruned = runtime::light(engine.prune(&options))??;
-    print(&text(&pruned))
+    print(&text(&pruned))?;
+    say_kept(&pruned);
+    Ok(())
 }
 
 /// Docker's warning, without what wharf does not have.
