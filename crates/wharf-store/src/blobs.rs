@@ -132,6 +132,18 @@ impl Blobs {
         from.parent().map_or(Ok(()), sync_directory)
     }
 
+    /// Returns whether there is any file. The first one ends the search.
+    pub(crate) fn has_any(&self) -> Result<bool> {
+        for algorithm in entries(&self.folder())? {
+            for shard in entries(&algorithm)? {
+                if !is_empty(&shard) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Calls `take` for every file: with its digest, or with its path if the name is none.
     pub(crate) fn each(
         &self,

@@ -16,7 +16,7 @@ use crate::blobs::Blobs;
 use crate::catalog::{self, Catalog, DATABASE, Durability};
 use crate::collect::{self, CollectOptions, Collected};
 use crate::durable::{create_directory, remove};
-use crate::ingest::Ingest;
+use crate::ingest::{DigestLock, Ingest};
 use crate::lease::LeaseFiles;
 use crate::notes::{NoteFolder, NotesFile};
 use crate::root::Root;
@@ -282,13 +282,19 @@ impl Inner {
     /// the look at the rows until the row is there. So the file goes only under that lock, and only if
     /// there is still no row. What is left out here is found by a collection.
     pub(crate) fn unlink(&self, gone: &[(Digest, u64)]) -> Freed {
-        let mut freed = Freed::default();
+        let (mut freed, mut lock) = (Freed::default(), None);
         for (digest, size) in gone {
-            match self.unlink_one(digest) {
-                Ok(true) => {
-                    freed.blobs += 1;
-                    freed.bytes += size;
-                }
+            let taken = match lock.take() {
+                Some(lock) => self.ingest.pass_on(lock, digest),
+                None => self.ingest.try_lock(digest),
+            };
+            let removed = taken.and_then(|taken| {
+                lock = taken;
+                lock.as_ref()
+                    .map_or(Ok(false), |lock| self.unlink_locked(digest, lock))
+            });
+            match removed {
+                Ok(true) => freed.add(*size),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(%digest, %error, "a blob is left for the next collection");
@@ -311,9 +317,13 @@ impl Inner {
 
     /// Removes one file without a row, if nobody is working on it. Was it there?
     pub(crate) fn unlink_one(&self, digest: &Digest) -> Result<bool> {
-        let Some(_lock) = self.ingest.try_lock(digest)? else {
-            return Ok(false);
-        };
+        match self.ingest.try_lock(digest)? {
+            Some(lock) => self.unlink_locked(digest, &lock),
+            None => Ok(false),
+        }
+    }
+
+    fn unlink_locked(&self, digest: &Digest, _lock: &DigestLock) -> Result<bool> {
         if self.catalog.read(|rows| rows.blob_row(digest))?.is_some() {
             return Ok(false);
         }

@@ -9,6 +9,7 @@
 //! | [`archive`] | the image as a docker-archive |
 //! | [`transfers`] | whole images in and out of the store, and looks into one |
 //! | [`commands`] | short commands on large stores |
+//! | [`prune`] | removing the images of a large store |
 //! | [`engine`] | the Engine API, over sockets |
 //! | [`measure`] | wall time, processor time and memory of a command |
 //! | [`report`] | the tables, and which targets are met |
@@ -21,6 +22,7 @@ mod engine;
 mod image;
 pub(crate) mod measure;
 mod peers;
+mod prune;
 mod registry;
 mod report;
 mod transfers;
@@ -61,6 +63,9 @@ pub(crate) struct Options {
     /// Only the Engine API; its section of the report is written anew
     #[arg(long)]
     only_engine: bool,
+    /// Only prunes of large stores; the report goes to stdout
+    #[arg(long, conflicts_with = "only_engine")]
+    only_prune: bool,
     /// Measure this wharf instead of building one
     #[arg(long)]
     wharf: Option<PathBuf>,
@@ -76,10 +81,26 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     } else {
         (SIZE, "usr-large")
     };
-    aside::begin(&work, options.quick || options.only_engine)?;
+    aside::begin(
+        &work,
+        options.quick || options.only_engine || options.only_prune,
+    )?;
+    if options.only_prune {
+        return only_prune(options, &work, wharf);
+    }
     if options.only_engine {
         return only_engine(options, &work, wharf);
     }
+    everything(options, &work, wharf, (size, folder))
+}
+
+/// Measures with an image of this size, made in this folder.
+fn everything(
+    options: &Options,
+    work: &Path,
+    wharf: PathBuf,
+    (size, folder): (u64, &str),
+) -> anyhow::Result<()> {
     println!("making the image");
     let image = image::prepare(&work.join(folder), size, LAYERS)?;
     let named = image::prepare(&work.join("usr-named"), NAMED_SIZE, 1)?;
@@ -124,6 +145,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     let commands = commands::run(&ground, docker, options.quick, runs)?;
     drop(contenders);
+    println!("prunes");
+    let prune = prune::run(&ground, options.quick)?;
     println!("the engine API");
     let engine = engine::run(&ground, options.quick, rounds)?;
     let results = Results {
@@ -133,9 +156,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         transfers,
         missing,
         commands,
+        prune: Some(prune),
         engine: Some(engine),
     };
-    aside::end(&work)?;
+    aside::end(work)?;
     publish(&results.to_markdown(), options.quick)
 }
 
@@ -165,6 +189,23 @@ fn only_engine(options: &Options, work: &Path, wharf: PathBuf) -> anyhow::Result
         return Ok(());
     }
     engine::replace(&section, &workspace().join("bench/RESULTS.md"))
+}
+
+/// The prunes alone.
+fn only_prune(options: &Options, work: &Path, wharf: PathBuf) -> anyhow::Result<()> {
+    let ground = Ground {
+        folder: work.join(aside::RUN),
+        image: String::new(),
+        wharf,
+    }
+    .prepare()?;
+    let section = prune::run(&ground, options.quick)?;
+    aside::end(work)?;
+    println!("\n{}", section.to_markdown());
+    for target in section.targets() {
+        println!("{}", target.row());
+    }
+    Ok(())
 }
 
 /// Everybody pulls, in turn, round after round: back and forth, so that nobody always comes after the same one, who

@@ -7,6 +7,7 @@ use super::commands::Timed;
 use super::engine::Section;
 use super::image::Image;
 use super::measure::{Usage, median_time};
+use super::prune;
 
 /// What one contender's runs of one kind of work took, round after round.
 pub(crate) struct Runs {
@@ -63,6 +64,8 @@ pub(crate) struct Results {
     pub(crate) transfers: Vec<Runs>,
     pub(crate) missing: Vec<String>,
     pub(crate) commands: Vec<Timed>,
+    /// Prunes of large stores.
+    pub(crate) prune: Option<prune::Section>,
     /// Servers, asked over sockets; left out where only the rest is of interest.
     pub(crate) engine: Option<Section>,
 }
@@ -90,6 +93,10 @@ impl Results {
         text += &self.transfer_table();
         text += "\n## Commands\n\n";
         text += &self.command_table();
+        if let Some(prune) = &self.prune {
+            text += "\n";
+            text += &prune.to_markdown();
+        }
         text += "\n## Targets\n\n";
         text += &self.target_table();
         if let Some(engine) = &self.engine {
@@ -271,7 +278,9 @@ impl Results {
 
     fn target_table(&self) -> String {
         let mut text = String::from("| target | limit | measured | |\n|---|--:|--:|---|\n");
-        for target in self.targets().into_iter().chain(self.transfer_targets()) {
+        let prune = self.prune.iter().flat_map(prune::Section::targets);
+        let targets = self.targets().into_iter().chain(self.transfer_targets());
+        for target in targets.chain(prune) {
             text += &format!("{}\n", target.row());
         }
         text
@@ -501,6 +510,7 @@ mod tests {
             ],
             missing: vec!["podman: not in PATH".into()],
             commands: Vec::new(),
+            prune: None,
             engine: None,
         };
         let text = results.to_markdown();

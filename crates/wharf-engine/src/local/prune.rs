@@ -22,7 +22,7 @@ use wharf_store::{
 
 use super::find::kept;
 use super::list::{Label, boolean, globs, is_named, known, until};
-use super::remove::{Removal, delete, references, remove_name};
+use super::remove::{Removal, delete, remove_name};
 use crate::glob::Glob;
 use crate::{EngineError, ErrorKind, PruneOptions, Pruned, Result};
 
@@ -204,17 +204,19 @@ fn newest(rows: &Reading<'_>, number: usize) -> Result<HashMap<String, HashSet<R
 /// The images that may go, with what their names were when that was found out.
 struct Plan {
     rules: Rules,
-    /// The newest first, as Docker removes them.
-    images: Vec<ImageRow>,
+    /// The newest last: they are taken from the end.
+    images: Vec<Going>,
     /// When each name was set that an image had then.
     names: HashMap<Reference, Timestamp>,
     /// The same of names with digests, which several images may have.
     digests: HashMap<(Reference, Digest), Timestamp>,
 }
 
-/// An image whose names are being removed.
+/// An image that goes, or of which names go.
 struct Going {
     image: ImageRow,
+    /// Whether it had no name with a tag.
+    untagged: bool,
     /// Names that are still to be removed, the last one first.
     names: Vec<Reference>,
     /// Whether the image goes with its last name, or because it never had one.
@@ -232,24 +234,52 @@ impl Plan {
         let mut listed = rows.images()?;
         listed.sort_by_key(|entry| std::cmp::Reverse(entry.image.created));
         for entry in listed {
-            if !plan.rules.fits(&entry.image, !entry.names.is_empty()) {
-                continue;
-            }
-            let names = rows.names_of(&entry.image.id)?;
-            if !names.is_empty() && !names.iter().any(|name| plan.rules.may_go(name)) {
-                continue;
-            }
-            plan.names
-                .extend(names.into_iter().map(|name| (name.reference, name.updated)));
-            let id = &entry.image.id;
-            for (digest, updated) in rows.dated_repo_digests_of(id)? {
-                plan.digests.insert((digest, id.clone()), updated);
-            }
-            plan.images.push(entry.image);
+            plan.add(rows, entry.image)?;
         }
-        // Taken from the end.
         plan.images.reverse();
         Ok(plan)
+    }
+
+    /// Notes which names of an image may go.
+    fn add(&mut self, rows: &Reading<'_>, image: ImageRow) -> Result<()> {
+        let (id, rules) = (&image.id, &self.rules);
+        let names = rows.names_of(id)?;
+        let untagged = names.is_empty();
+        if !rules.fits(&image, !untagged) {
+            return Ok(());
+        }
+        let digests = rows.dated_repo_digests_of(id)?;
+        if untagged && digests.is_empty() && rules.patterns.is_some() {
+            // It has no name that a pattern could fit.
+            return Ok(());
+        }
+        let whole = names.iter().all(|name| rules.may_go(name))
+            && digests.iter().all(|(digest, _)| rules.fits_pattern(digest));
+        let tags = names.into_iter().filter(|name| rules.may_go(name));
+        let tags: Vec<_> = tags.map(|name| (name.reference, name.updated)).collect();
+        if tags.is_empty() && !untagged {
+            return Ok(());
+        }
+        let digests = digests.into_iter();
+        let digests = digests.filter(|(digest, _)| rules.fits_pattern(digest));
+        let digests: Vec<_> = digests.collect();
+        let names = tags.iter().chain(&digests).map(|(name, _)| name.clone());
+        let mut names: Vec<Reference> = names.collect();
+        if whole {
+            names.sort_unstable();
+        }
+        names.reverse();
+        let keyed = digests.into_iter();
+        let keyed = keyed.map(|(digest, updated)| ((digest, id.clone()), updated));
+        self.digests.extend(keyed);
+        self.names.extend(tags);
+        self.images.push(Going {
+            image,
+            untagged,
+            names,
+            whole,
+        });
+        Ok(())
     }
 
     /// Removes it all, some at a time; returns also how many bytes came free on the disk.
@@ -281,14 +311,14 @@ impl Plan {
         let mut complete = HashMap::new();
         while seen < BATCH && removal.removed.len() < end {
             seen += 1;
-            let image = match going.take() {
-                Some(image) => Some(image),
+            let mut image = match going.take() {
+                Some(image) => image,
                 None => match self.images.pop() {
-                    Some(image) => self.begin(rows, image)?,
+                    Some(image) if self.is_still_there(rows, &image)? => image,
+                    Some(_) => continue,
                     None => break,
                 },
             };
-            let Some(mut image) = image else { continue };
             if self.step(rows, &mut image, &mut complete, removal)? {
                 *going = Some(image);
             }
@@ -296,46 +326,21 @@ impl Plan {
         Ok(())
     }
 
-    /// Says which of an image's names may go, as they are now; `None` if nothing of it may.
-    fn begin(&self, rows: &Writing<'_>, image: ImageRow) -> Result<Option<Going>> {
-        let (id, rules) = (&image.id, &self.rules);
+    /// Returns whether an image is as it was when that was planned, apart from its names.
+    fn is_still_there(&self, rows: &Writing<'_>, going: &Going) -> Result<bool> {
+        let id = &going.image.id;
         // Removing one platform may have removed the others, and another process may have removed it.
         if kept(rows, id)?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
-        let names = rows.names_of(id)?;
-        let untagged = names.is_empty();
-        if !rules.fits(&image, !untagged)
-            || untagged && rules.is_used(rows.used_at(id)?.or(image.created))
-        {
-            return Ok(None);
+        if !going.untagged {
+            return Ok(true);
         }
-        let digests = rows.dated_repo_digests_of(id)?;
-        if untagged && digests.is_empty() && rules.patterns.is_some() {
-            // It has no name that a pattern could fit.
-            return Ok(None);
-        }
-        let may_go = |(digest, updated): &(Reference, Timestamp)| {
-            rules.fits_pattern(digest) && self.has_digest(digest, id, *updated)
+        let is_used = || {
+            let used_at = rows.used_at(id)?.or(going.image.created);
+            Ok::<_, EngineError>(self.rules.is_used(used_at))
         };
-        let whole = names.iter().all(|name| self.may_go(name)) && digests.iter().all(may_go);
-        let mut going = if whole {
-            references(rows, id)?
-        } else {
-            // Digests go only if no name stays: a name sorts before them here.
-            let names = names.iter().filter(|name| self.may_go(name));
-            let names = names.map(|name| name.reference.clone());
-            let digests = digests.iter().filter(|digest| may_go(digest));
-            names
-                .chain(digests.map(|(digest, _)| digest.clone()))
-                .collect()
-        };
-        going.reverse();
-        Ok(Some(Going {
-            image,
-            names: going,
-            whole,
-        }))
+        Ok(!rows.has_tag(id)? && !is_used()?)
     }
 
     /// Removes the next name of an image, and the image with the last one; returns whether there is more to do.

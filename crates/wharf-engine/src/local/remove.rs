@@ -235,7 +235,7 @@ pub(super) fn delete(rows: &mut Writing<'_>, id: &Digest, removal: &mut Removal)
 }
 
 /// Every name of an image, with tags and with digests, in Docker's order.
-pub(super) fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Reference>> {
+fn references(rows: &Writing<'_>, id: &Digest) -> Result<Vec<Reference>> {
     let mut all: Vec<Reference> = rows
         .names_of(id)?
         .into_iter()

@@ -1,35 +1,17 @@
-//! What a check compares, what it marks, and what can still be read of a damaged database.
+//! What a check compares, and what it marks.
 
-use std::path::Path;
-
+use rusqlite::params;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Row, params};
-use wharf_core::layer::LayerFacts;
-use wharf_core::{Digest, Reference};
+use wharf_core::Digest;
 
 use super::contents::read_kind;
 use super::names::read_reference;
 use super::{Catalog, Reading, Writing, parsed};
-use crate::rows::{LinkKind, ManifestKind, Name};
+use crate::rows::{ManifestKind, Name};
 use crate::{Result, StoreError};
 
 /// Bounds the names that one finding lists: enough to know where it hurts.
 const NAMES_SHOWN: u32 = 4;
-
-/// What a repair says when it does not know which images are kept.
-const KEPT: &str = "marks of kept images";
-
-/// What can still be read of a damaged database. What stands in no blob is only there.
-#[derive(Debug, Default)]
-pub(crate) struct Salvage {
-    pub(crate) names: Vec<Name>,
-    pub(crate) repo_digests: Vec<(Reference, Digest)>,
-    pub(crate) links: Vec<(String, Digest, LinkKind)>,
-    pub(crate) facts: Vec<(Digest, LayerFacts)>,
-    pub(crate) kept: Vec<Digest>,
-    /// What could not be read to the end, in an operator's words.
-    pub(crate) lost: Vec<&'static str>,
-}
 
 impl Catalog {
     /// Reads the whole database, and makes sure that it agrees with itself.
@@ -153,103 +135,5 @@ impl Writing<'_> {
                 name.used.as_microsecond()
             ])?;
         Ok(())
-    }
-}
-
-/// Reads what can be read of a damaged database.
-pub(crate) fn salvage(path: &Path) -> Salvage {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut old = Wreck {
-        rows: Connection::open_with_flags(path, flags).ok(),
-        lost: Vec::new(),
-    };
-    Salvage {
-        names: old.read(
-            "names",
-            "SELECT n.repository, n.tag, t.digest, i.digest, n.updated, n.used FROM names n \
-             JOIN blobs t ON t.id = n.target LEFT JOIN blobs i ON i.id = n.image",
-            super::names::read_name,
-        ),
-        repo_digests: old.read(
-            "digests of names",
-            "SELECT r.repository, r.digest, b.digest FROM repo_digests r \
-             JOIN blobs b ON b.id = r.image",
-            |row| {
-                let repository: Reference = parsed(row, 0)?;
-                Ok((repository.with_digest(parsed(row, 1)?), parsed(row, 2)?))
-            },
-        ),
-        links: old.read(
-            "links of the registry server",
-            "SELECT l.repository, b.digest, l.kind FROM links l JOIN blobs b ON b.id = l.blob",
-            |row| {
-                let is_blob = row.get::<_, i64>(2)? == super::holds::kind_number(LinkKind::Blob);
-                let kind = if is_blob {
-                    LinkKind::Blob
-                } else {
-                    LinkKind::Manifest
-                };
-                Ok((row.get(0)?, parsed(row, 1)?, kind))
-            },
-        ),
-        facts: old.read(
-            "facts about layers",
-            "SELECT digest, diff_id, unpacked FROM blobs WHERE diff_id IS NOT NULL",
-            |row| {
-                let (diff_id, size) = (parsed(row, 1)?, row.get(2)?);
-                Ok((parsed(row, 0)?, LayerFacts { diff_id, size }))
-            },
-        ),
-        kept: old.read(
-            KEPT,
-            "SELECT b.digest FROM images i JOIN blobs b ON b.id = i.id WHERE i.kept",
-            |row| parsed(row, 0),
-        ),
-        lost: old.lost,
-    }
-}
-
-impl Salvage {
-    /// Is it known of every image whether somebody keeps it?
-    pub(crate) fn knows_kept(&self) -> bool {
-        !self.lost.contains(&KEPT)
-    }
-}
-
-/// A damaged database, as far as it opens.
-struct Wreck {
-    rows: Option<Connection>,
-    lost: Vec<&'static str>,
-}
-
-impl Wreck {
-    /// Reads rows until one cannot be read; one that cannot be understood is left out.
-    fn read<T>(
-        &mut self,
-        what: &'static str,
-        sql: &str,
-        mut parse: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Vec<T> {
-        let mut all = Vec::new();
-        let mut read = |rows: &Connection| {
-            let mut statement = rows.prepare(sql)?;
-            let mut rows = statement.query([])?;
-            let mut whole = true;
-            while let Some(row) = rows.next()? {
-                match parse(row) {
-                    Ok(value) => all.push(value),
-                    Err(_) => whole = false,
-                }
-            }
-            Ok::<_, rusqlite::Error>(whole)
-        };
-        let whole = self
-            .rows
-            .as_ref()
-            .is_some_and(|rows| read(rows).unwrap_or(false));
-        if !whole {
-            self.lost.push(what);
-        }
-        all
     }
 }

@@ -17,7 +17,8 @@
 //! | `leases` | what operations in progress need |
 //! | `rehearsal` | a copy of the rows, on which a removal is tried |
 //! | `work` | counts what SQLite does, for tests |
-//! | `audit` | what a check compares, and what a repair can still read |
+//! | `audit` | what a check compares |
+//! | `salvage` | what a repair can still read of a damaged database |
 
 mod arrivals;
 mod audit;
@@ -28,6 +29,7 @@ mod leases;
 mod names;
 mod registry;
 mod rehearsal;
+mod salvage;
 mod schema;
 mod work;
 
@@ -46,9 +48,9 @@ use crate::lease::LeaseFiles;
 use crate::{Result, StoreError};
 
 pub(crate) use arrivals::ManifestArrival;
-pub(crate) use audit::{Salvage, salvage};
 pub use images::Sharers;
 pub(crate) use rehearsal::Rehearsal;
+pub(crate) use salvage::{Known, Salvage, Shows, salvage};
 pub use work::Work;
 
 /// The database's file.
@@ -142,10 +144,31 @@ impl Catalog {
             turn: Mutex::default(),
             observer: Mutex::default(),
         };
+        catalog.refuse_emptied()?;
         let mut connection = catalog.connect()?;
         schema::migrate(&mut connection, root)?;
         catalog.give_back(connection);
         Ok(catalog)
+    }
+
+    /// Refuses a database that is missing or empty where there was one: SQLite would make a new one, and throw its log
+    /// away.
+    fn refuse_emptied(&self) -> Result<()> {
+        let length =
+            |name: &str| std::fs::metadata(self.root.join(name)).map_or(0, |about| about.len());
+        if length(DATABASE) > 0 {
+            return Ok(());
+        }
+        let detail = if length(&format!("{DATABASE}-wal")) > 0 {
+            "it is empty or missing, and its log is not"
+        } else if crate::blobs::Blobs::new(&self.root).has_any()? {
+            "it is empty or missing, and there are blobs"
+        } else {
+            return Ok(());
+        };
+        Err(StoreError::Corrupt {
+            detail: detail.into(),
+        })
     }
 
     /// Runs `read` in one read transaction.
@@ -254,6 +277,8 @@ impl Catalog {
         let mut connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
         connection.busy_handler(Some(wait_for_writer))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // What was removed is erased: a repair that has lost the list of free pages must not find it again.
+        connection.pragma_update(None, "secure_delete", true)?;
         // Folding the log into the database on every close would cost each command two syncs.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -313,7 +338,12 @@ impl From<rusqlite::Error> for StoreError {
                 detail: "a row has impossible content".into(),
             };
         }
+        // What the statements name is not there, or is there before it was made.
+        let is_other_schema = ["no such table", "no such column", "already exists"]
+            .iter()
+            .any(|words| detail.contains(words));
         match error.sqlite_error_code() {
+            Some(ErrorCode::Unknown) if is_other_schema => Self::Corrupt { detail },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt { detail },
             Some(ErrorCode::DatabaseBusy) => Self::Busy {
                 seconds: BUSY_MAX.as_secs(),

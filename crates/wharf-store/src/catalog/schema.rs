@@ -10,6 +10,9 @@ use crate::{Result, StoreError};
 /// The steps from an empty database to the one that this version of wharf writes.
 const STEPS: [&str; 2] = [include_str!("step1.sql"), include_str!("step2.sql")];
 
+/// More steps than there will ever be: a larger number in the header was not written by any wharf.
+const VERSION_MAX: i64 = 10_000;
+
 /// Brings the database up to date.
 pub(super) fn migrate(connection: &mut Connection, root: &std::path::Path) -> Result<()> {
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
@@ -23,6 +26,10 @@ pub(super) fn migrate(connection: &mut Connection, root: &std::path::Path) -> Re
     // Another process may be at the same: the first one does it.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = version(&transaction)?;
+    if !(0..=VERSION_MAX).contains(&found) {
+        let detail = format!("its format cannot be {found}");
+        return Err(StoreError::Corrupt { detail });
+    }
     if found > known {
         return Err(StoreError::Newer {
             path: root.to_owned(),
@@ -35,6 +42,13 @@ pub(super) fn migrate(connection: &mut Connection, root: &std::path::Path) -> Re
     }
     transaction.pragma_update(None, "user_version", known)?;
     Ok(transaction.commit()?)
+}
+
+/// Makes the tables in an empty database, as a new store gets them.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    STEPS
+        .iter()
+        .try_for_each(|step| connection.execute_batch(step))
 }
 
 fn version(connection: &Connection) -> Result<i64> {

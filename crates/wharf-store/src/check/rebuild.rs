@@ -4,7 +4,7 @@
 //! it can be done again. What stands in no blob (names above all) is taken from the old database as
 //! far as that can be read; a copy of it stays under `damaged/`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,9 @@ use wharf_core::{Digest, ImageConfig, Manifest};
 use super::audit::{State, examine};
 use super::{CheckProgress, CheckReport};
 use crate::blobs::Blobs;
-use crate::catalog::{Catalog, DATABASE, Durability, ManifestArrival, Salvage, Writing, salvage};
+use crate::catalog::{
+    Catalog, DATABASE, Durability, Known, ManifestArrival, Salvage, Shows, Writing, salvage,
+};
 use crate::durable::{create_directory, remove, rename, sync_directory};
 use crate::root::Root;
 use crate::source::BlobFile;
@@ -50,18 +52,25 @@ pub(super) fn rebuild(
     root.seize()?;
     let mut report = CheckReport::default();
     report.findings.push(damaged_database(detail));
-    let old = salvage(&root.path.join(DATABASE));
+    let database = root.path.join(DATABASE);
     let workshop = Workshop::open(root)?;
     let blobs = read_blobs(&workshop.store.blobs, &mut report, true, progress)?;
-    let counts = workshop.fill(&blobs, &old)?;
+    let manifests = workshop.manifests(&blobs)?;
+    let old = salvage(&database, &workshop.known(&blobs, &manifests)?);
+    let counts = workshop.fill(&blobs, &manifests, &old)?;
     workshop.install()?;
     report.repaired.push(format!(
         "the database was rebuilt from the blobs: {} images, {} of {} names; the old one is under \
          damaged/",
         counts.images,
         counts.names,
-        old.names.len()
+        old.names.len() + old.unclear.len()
     ));
+    for name in &old.unclear {
+        report.repaired.push(format!(
+            "the name {name} is lost: it is not sure what it pointed to; pull it again, or tag it"
+        ));
+    }
     for lost in &old.lost {
         report
             .repaired
@@ -143,9 +152,13 @@ impl Workshop {
     }
 
     /// Writes all rows, in one transaction.
-    fn fill(&self, blobs: &[(Digest, u64)], old: &Salvage) -> Result<Counts> {
+    fn fill(
+        &self,
+        blobs: &[(Digest, u64)],
+        manifests: &[Manifest],
+        old: &Salvage,
+    ) -> Result<Counts> {
         let store = &self.store;
-        let manifests = self.manifests(blobs)?;
         let facts: HashMap<_, _> = old
             .facts
             .iter()
@@ -159,15 +172,15 @@ impl Workshop {
                 }
                 let mut counts = Counts::default();
                 let mut images = Vec::new();
-                for manifest in &manifests {
+                for manifest in manifests {
                     images.extend(self.add_manifest(rows, manifest, &mut counts)?);
                 }
                 // Without knowing which images somebody kept, none is given up.
-                let all_known = old.knows_kept();
-                for image in images
-                    .iter()
-                    .filter(|image| !all_known || old.kept.contains(image))
-                {
+                let kept = |image: &&Digest| match &old.kept {
+                    Some(kept) => kept.contains(*image),
+                    None => true,
+                };
+                for image in images.iter().filter(kept) {
                     rows.keep_image(image)?;
                     counts.images += 1;
                 }
@@ -195,7 +208,7 @@ impl Workshop {
                     .filter(|m| m.descriptor.digest == *digest),
             );
         }
-        let indexes: Vec<Digest> = found
+        let indexes: HashSet<Digest> = found
             .iter()
             .filter(|manifest| matches!(manifest.kind, Kind::Index(_)))
             .map(|manifest| manifest.descriptor.digest.clone())
@@ -211,6 +224,36 @@ impl Workshop {
             }
         });
         Ok(found)
+    }
+
+    /// Gathers what the blobs say, for a comparison with the old database.
+    fn known(&self, blobs: &[(Digest, u64)], manifests: &[Manifest]) -> Result<Known> {
+        let mut known = Known {
+            blobs: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
+            ..Known::default()
+        };
+        for manifest in manifests {
+            let shows = match &manifest.kind {
+                Kind::Index(index) => {
+                    let children = index.manifests.iter();
+                    Shows::Index(children.map(|child| child.digest.clone()).collect())
+                }
+                Kind::Artifact(_) => Shows::Artifact,
+                Kind::Image(parts) => {
+                    let config = self.config(&parts.config.digest, parts.layers.len())?;
+                    if let Some(config) = config {
+                        let layers = parts.layers.iter().map(|layer| layer.digest.clone());
+                        let diff_ids = config.fields.rootfs.diff_ids.iter().cloned();
+                        known.diff_ids.extend(layers.zip(diff_ids));
+                    }
+                    Shows::Image(parts.config.digest.clone())
+                }
+            };
+            known
+                .manifests
+                .insert(manifest.descriptor.digest.clone(), shows);
+        }
+        Ok(known)
     }
 
     /// Adds one manifest; says which image it is.

@@ -26,6 +26,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use wharf_core::Digest;
 
 use crate::durable::{create_directory, remove};
@@ -109,6 +110,24 @@ impl Ingest {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOCK_PAUSE.1);
         }
+    }
+
+    /// Gives up the lock of one blob for that of another one; `None` if another process has that. Where many blobs are
+    /// removed, the same file serves for all of them: to make and to remove one for each takes longer than the rest.
+    pub(crate) fn pass_on(
+        &self,
+        mut lock: DigestLock,
+        digest: &Digest,
+    ) -> Result<Option<DigestLock>> {
+        let path = self.path(digest, "lock");
+        let flags = RenameFlags::NOREPLACE;
+        if renameat_with(CWD, &lock.path, CWD, &path, flags).is_ok() {
+            lock.path = path;
+            return Ok(Some(lock));
+        }
+        // There is one, or the file system cannot do that.
+        drop(lock);
+        self.try_lock(digest)
     }
 
     /// How many bytes of a blob are here, as its journal says: for those who wait for whoever fetches it. It

@@ -12,6 +12,7 @@ mod packing;
 mod place;
 mod processes;
 mod pruning;
+mod salvaging;
 mod uploading;
 
 use std::io::Write as _;

@@ -188,8 +188,8 @@ async fn what_a_broken_download_has_brought_is_kept_for_a_week() {
         assert_eq!(collected.kept, unfinished);
     }
     // What removes an image takes no part of it either.
-    world.pull(&Image::small(9), "other:1").await;
-    let other = Image::small(9);
+    let other = Image::new(&[noise(50, 500)]);
+    world.pull(&other, "other:1").await;
     world
         .store
         .write(|rows| rows.remove_image(other.id()))
@@ -301,4 +301,25 @@ async fn a_rehearsal_has_the_rows_of_its_beginning() {
         collected.freed.blobs, 0,
         "what goes with the image is counted there"
     );
+}
+
+#[test]
+fn a_lock_that_is_passed_on_keeps_others_out() {
+    let world = World::new();
+    let other = Store::open(&world.root()).unwrap();
+    let (ours, theirs) = (&world.store.inner.ingest, &other.inner.ingest);
+    let [a, b, c] = [b"a", b"b", b"c"].map(|bytes| Digest::of(bytes));
+    let lock = ours.try_lock(&a).unwrap().unwrap();
+    let lock = ours.pass_on(lock, &b).unwrap().unwrap();
+    assert!(theirs.try_lock(&b).unwrap().is_none());
+    let taken = theirs.try_lock(&a).unwrap().unwrap();
+    drop(taken);
+    // One that another process has is not taken from it, and the former one is free.
+    let held = theirs.try_lock(&c).unwrap().unwrap();
+    assert!(ours.pass_on(lock, &c).unwrap().is_none());
+    assert!(theirs.try_lock(&b).unwrap().is_some());
+    assert!(ours.try_lock(&c).unwrap().is_none());
+    drop(held);
+    assert!(ours.try_lock(&c).unwrap().is_some());
+    assert!(world.files().is_empty(), "{:?}", world.files());
 }
