@@ -10,27 +10,32 @@
 //! |---|---|
 //! | [`nodes`] | what the tree is made of: a node for each name, found by its folder and its last word |
 //! | [`names`] | finds what a name means, links followed |
+//! | [`whiteouts`] | removes what a layer's whiteouts hide |
+//! | [`put`] | puts a layer's entries upon what is left |
+//! | [`totals`] | bounds what all layers together may ask for |
+//! | [`odd`] | keeps the entries that the tree leaves out |
 //! | [`walk`] | goes through a tree, or two at once, sorted by name |
+//!
+//! A layer is applied in two steps, so that the result does not depend on where its whiteouts stand: first
+//! all of them, which hide only what lower layers have (OCI image-spec, layer, "Whiteouts"), then all other
+//! entries in their order. Of two entries with one name the later one counts.
 
 mod names;
 mod nodes;
+mod odd;
+mod put;
+mod totals;
 mod walk;
+mod whiteouts;
 
 use std::sync::Arc;
 
-use self::nodes::{NODES_MAX, Nodes, ROOT, Source};
-use super::notes::Record;
+use self::nodes::{DEPTH_MAX, NODES_MAX, Nodes, PATH_MAX, ROOT};
+use self::totals::{IMPLIED_FREE, NOTES_FREE, STEPS_FREE, Totals};
 use super::{Entry, Form, Kind, Layer};
+pub use odd::{OddEntries, OddEntry};
+pub(in crate::files) use totals::notes_max;
 pub use walk::compare;
-
-/// Docker's marks of what a layer deletes begin with this (OCI image-spec, layer, "Whiteouts").
-const WHITEOUT: &[u8] = b".wh.";
-
-/// Below the folder with this mark, nothing of the layers below is left.
-const OPAQUE: &[u8] = b".wh..wh..opq";
-
-/// What an old file system of Docker's left behind begins with this; it names no file.
-const LEFTOVER: &[u8] = b".wh..wh.";
 
 /// Permissions of folders that no layer has an entry for.
 const IMPLIED_MODE: u32 = 0o755;
@@ -73,12 +78,47 @@ pub enum TreeError {
     /// Links without end.
     #[error("{0:?}: too many levels of symbolic links")]
     Loop(String),
+    /// A name that no system takes.
+    #[error(
+        "{0:?}…: the name is longer than {PATH_MAX} bytes, leads through more than {DEPTH_MAX} folders, \
+         or has a word of more than 255 bytes"
+    )]
+    TooLong(String),
+    /// A symbolic link that no system takes.
+    #[error(
+        "{0:?} in a layer is a symbolic link whose target is empty or longer than {PATH_MAX} bytes"
+    )]
+    Target(String),
+    /// An entry in a folder that is a whiteout.
+    #[error("{0:?} in a layer lies below a whiteout")]
+    BelowWhiteout(String),
     /// Nothing there.
     #[error("{0:?}: no such file or directory")]
     Missing(String),
     /// More than any honest image has.
     #[error("the image has more than {NODES_MAX} files and folders")]
     TooMany,
+    /// Names that lead through many folders.
+    #[error(
+        "the image's names lead through more than {IMPLIED_FREE} folders that no layer has an entry for"
+    )]
+    Implied,
+    /// Long names, many of them.
+    #[error("names, links and attributes in the image's layers have more than {} MiB", NOTES_FREE >> 20)]
+    Notes,
+    /// Links that lead over many folders, many times.
+    #[error("the image's links lead over more than {STEPS_FREE} folders")]
+    Steps,
+}
+
+impl TreeError {
+    /// Tells whether it is about all of the image. Other errors are about one entry, which is left out.
+    const fn is_fatal(&self) -> bool {
+        matches!(
+            self,
+            Self::TooMany | Self::Implied | Self::Notes | Self::Steps
+        )
+    }
 }
 
 /// The files of an image.
@@ -86,6 +126,8 @@ pub enum TreeError {
 pub struct Tree {
     layers: Vec<Arc<Layer>>,
     nodes: Nodes,
+    totals: Totals,
+    odd: OddEntries,
     /// What this tree has in common with another one, from before both went on.
     origin: Option<Origin>,
 }
@@ -99,17 +141,17 @@ struct Origin {
     nodes: u32,
 }
 
-/// Where the entries that come now are: what stands before the last word of their names, and the folder that
-/// it means, as long as nothing changes that.
-#[derive(Default)]
-struct Above<'a> {
-    name: &'a [u8],
-    folder: Option<u32>,
-}
-
 /// For messages.
 fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
+}
+
+/// How much of a name an error repeats, in bytes.
+const SHOWN_MAX: usize = 200;
+
+/// The beginning of a name that may be very long, for messages.
+fn start_of(name: &[u8]) -> String {
+    shown(&name[..name.len().min(SHOWN_MAX)])
 }
 
 /// The words of a name. Empty ones and single dots say nothing.
@@ -119,24 +161,28 @@ pub(crate) fn words(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 }
 
 impl Tree {
-    /// Puts the next layer upon those before.
+    /// Puts the next layer upon those before. An entry that has no place in a tree is left out, and kept
+    /// in [`Tree::odd`]; an error means that the image asks for more than any honest one.
     pub fn apply(&mut self, layer: Arc<Layer>) -> Result<(), TreeError> {
         let number = u32::try_from(self.layers.len()).map_err(|_| TreeError::TooMany)?;
+        self.totals.add(&layer)?;
         self.layers.push(Arc::clone(&layer));
         self.nodes.reserve(layer.entries());
-        let mut above = Above::default();
-        for (place, record) in layer.records() {
-            match record {
-                Record::Above(name) => above = Above { name, folder: None },
-                Record::Entry { kind, name, link } => {
-                    let source = Source {
-                        layer: number,
-                        place,
-                    };
-                    self.put(&mut above, number, (kind, name, link), source)?;
-                }
-            }
+        self.hide(&layer, number)?;
+        self.put_all(&layer, number)
+    }
+
+    /// Returns the entries that the tree leaves out.
+    pub const fn odd(&self) -> &OddEntries {
+        &self.odd
+    }
+
+    /// Keeps an error that is about one entry; returns the others.
+    fn leave_out(&mut self, layer: u32, error: TreeError) -> Result<(), TreeError> {
+        if error.is_fatal() {
+            return Err(error);
         }
+        self.odd.add(layer, error);
         Ok(())
     }
 
@@ -149,129 +195,6 @@ impl Tree {
             nodes: self.nodes.count(),
         });
         self.clone()
-    }
-
-    fn put<'a>(
-        &mut self,
-        above: &mut Above<'a>,
-        layer: u32,
-        (mut kind, name, link): (Kind, &'a [u8], &'a [u8]),
-        mut source: Source,
-    ) -> Result<(), TreeError> {
-        let whole = |above: &Above<'_>| shown(&[above.name, name].concat());
-        if name == b".." {
-            return Err(TreeError::Escapes(whole(above)));
-        }
-        if name.is_empty() {
-            // The root itself: its permissions count.
-            if kind == Kind::Folder {
-                self.nodes.set(ROOT, kind, layer, source);
-            }
-            return Ok(());
-        }
-        let folder = match above.folder {
-            Some(folder) => folder,
-            None => *above.folder.insert(self.folder(above.name, name, layer)?),
-        };
-        if name.starts_with(WHITEOUT) {
-            if name == OPAQUE {
-                self.nodes.remove_below(folder, layer);
-                above.folder = None;
-            } else if !name.starts_with(LEFTOVER) {
-                let hidden = &name[WHITEOUT.len()..];
-                if matches!(hidden, b"" | b"." | b"..") {
-                    return Err(TreeError::Escapes(whole(above)));
-                }
-                if let Some(node) = self.nodes.child(folder, hidden) {
-                    self.nodes.remove(node, layer);
-                    above.folder = None;
-                }
-            }
-            return Ok(());
-        }
-        if kind == Kind::HardLink {
-            let target = self.hard_link(link).map_err(|error| match error {
-                TreeError::Missing(_) => TreeError::HardLink {
-                    name: whole(above),
-                    target: shown(link),
-                },
-                other => other,
-            })?;
-            (kind, source) = (self.nodes.kind(target), self.nodes.source(target));
-        }
-        let node = self.nodes.make(folder, name)?;
-        if self.nodes.is_here(node) {
-            let was = self.nodes.kind(node);
-            if was == Kind::Folder && kind != Kind::Folder {
-                // It makes room, with all that is in it.
-                self.nodes.remove(node, u32::MAX);
-            }
-            if was != kind && (was == Kind::Folder || was == Kind::Symlink) {
-                above.folder = None;
-            }
-        }
-        if kind == Kind::Symlink {
-            // What led here may lead elsewhere from now on.
-            above.folder = None;
-        }
-        self.nodes.set(node, kind, layer, source);
-        Ok(())
-    }
-
-    /// The file that a hard link is another name of. What is no file is missing.
-    fn hard_link(&self, link: &[u8]) -> Result<u32, TreeError> {
-        if words(link).any(|word| word == b"..") {
-            return Err(TreeError::Escapes(shown(link)));
-        }
-        let missing = || TreeError::Missing(shown(link));
-        let mut path: Vec<&[u8]> = words(link).collect();
-        let base = path.pop().ok_or_else(missing)?;
-        let folder = self.resolve(ROOT, path).map_err(|_| missing())?;
-        let found = folder.there().and_then(|at| self.nodes.child(at, base));
-        found
-            .filter(|&node| self.nodes.kind(node) != Kind::Folder)
-            .ok_or_else(missing)
-    }
-
-    /// The folder that a name means, made if it isn't there. `base` is what stands behind the name.
-    fn folder(&mut self, path: &[u8], base: &[u8], layer: u32) -> Result<u32, TreeError> {
-        if words(path).any(|word| word == b"..") {
-            return Err(TreeError::Escapes(shown(&[path, base].concat())));
-        }
-        let mut at = ROOT;
-        for word in words(path) {
-            let Some(node) = self.nodes.child(at, word) else {
-                at = self.implied(at, word, layer)?;
-                continue;
-            };
-            at = match self.nodes.kind(node) {
-                Kind::Folder => node,
-                Kind::Symlink => self.folder_of_link(node, path, layer)?,
-                _ => return Err(TreeError::NotAFolder(shown(&self.path(Place(node))))),
-            };
-        }
-        Ok(at)
-    }
-
-    /// The folder that a link leads to, made if it isn't there.
-    fn folder_of_link(&mut self, link: u32, path: &[u8], layer: u32) -> Result<u32, TreeError> {
-        let found = self.follow(link)?;
-        let (mut at, missing) = (found.at, found.missing_owned());
-        if self.nodes.kind(at) != Kind::Folder {
-            return Err(TreeError::NotAFolder(shown(path)));
-        }
-        for word in missing {
-            at = self.implied(at, &word, layer)?;
-        }
-        Ok(at)
-    }
-
-    /// A folder that no layer says anything of.
-    fn implied(&mut self, folder: u32, name: &[u8], layer: u32) -> Result<u32, TreeError> {
-        let node = self.nodes.make(folder, name)?;
-        let source = Source { layer, place: 0 };
-        self.nodes.set(node, Kind::Folder, layer, source);
-        Ok(node)
     }
 
     /// What is at a place.
@@ -320,5 +243,7 @@ const fn implied_entry(name: &[u8]) -> Entry<'_> {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod tests;

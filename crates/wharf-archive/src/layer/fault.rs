@@ -1,6 +1,6 @@
 //! What can be wrong with a layer.
 
-use super::limits::{Limits, NAME_MAX, PAX_MAX, WINDOW_LOG_MAX};
+use super::limits::{Limits, NAME_MAX, PAX_MAX, WINDOW_LOG_MAX, XATTRS_MAX, XZ_MEMORY_KIB};
 
 /// Why a layer cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +17,18 @@ pub(crate) enum Fault {
         (1_u64 << WINDOW_LOG_MAX) >> 20
     )]
     Window,
-    #[error("it is compressed with {0}; layers are gzip, zstd or plain archives")]
-    OtherCompression(&'static str),
+    #[error("its bzip2 data is damaged: {0}")]
+    Bzip2(&'static str),
+    #[error("its xz data is damaged: {0}")]
+    Xz(String),
+    #[error(
+        "its xz data asks for more than {} MiB of memory, as `xz -9` makes it; build the image again with \
+         `xz -6`, or pull it with verify = \"digest\"",
+        XZ_MEMORY_KIB >> 10
+    )]
+    XzMemory,
+    #[error("something that is not {0} follows the {0} data")]
+    Behind(&'static str),
     #[error("its archive is damaged: {problem}, at byte {offset}")]
     Tar { problem: TarProblem, offset: u64 },
     #[error("it unpacks to more than {} GiB", Limits::USUAL.unpacked >> 30)]
@@ -45,6 +55,8 @@ pub(crate) enum TarProblem {
     Pax,
     #[error("a PAX header sets a size for all files, which readers understand in different ways")]
     GlobalSize,
+    #[error("a file has more than {XATTRS_MAX} extended attributes")]
+    Attributes,
     #[error("a PAX header is longer than {PAX_MAX} bytes")]
     PaxTooLong,
     #[error("a name is longer than {NAME_MAX} bytes")]

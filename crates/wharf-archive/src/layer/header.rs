@@ -123,8 +123,7 @@ impl<'a> Header<'a> {
 
     /// In seconds since 1970.
     pub(crate) fn mtime(&self) -> i64 {
-        let seconds = number(self.field(136..148)).unwrap_or(0);
-        i64::try_from(seconds).unwrap_or(0)
+        signed(self.field(136..148)).unwrap_or(0)
     }
 
     /// A device's numbers.
@@ -186,6 +185,20 @@ pub(crate) fn number(field: &[u8]) -> Result<u64, TarProblem> {
         .ok_or(TarProblem::Number)
 }
 
+/// The same, where it may be negative: times before 1970 are, in binary (GNU tar).
+fn signed(field: &[u8]) -> Result<i64, TarProblem> {
+    let (Some(true), Some((low, high))) = (
+        field.first().map(|b| b & 0xc0 == 0xc0),
+        field.split_last_chunk::<8>().map(|(high, low)| (low, high)),
+    ) else {
+        return Ok(i64::try_from(number(field)?).unwrap_or(0));
+    };
+    // What does not fit 64 bits is no time.
+    let value = i64::from_be_bytes(*low);
+    let fits = high.iter().all(|&b| b == 0xff) && value < 0;
+    fits.then_some(value).ok_or(TarProblem::Number)
+}
+
 /// Octal digits, with spaces and zero bytes around them; nothing at all is zero.
 fn octal(field: &[u8]) -> Option<u64> {
     let blank = |b: &u8| matches!(b, b' ' | 0);
@@ -199,4 +212,26 @@ fn octal(field: &[u8]) -> Option<u64> {
         matches!(digit, b'0'..=b'7').then_some(())?;
         value.checked_mul(8)?.checked_add(u64::from(digit - b'0'))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_may_be_negative_and_sizes_may_not() {
+        let binary = |value: i64, high: u8| [&[high; 4][..], &value.to_be_bytes()].concat();
+        for value in [-1, -86_400, i64::MIN] {
+            let field = binary(value, 0xff);
+            assert_eq!(signed(&field), Ok(value));
+            assert_eq!(number(&field), Err(TarProblem::Number));
+        }
+        let mut positive = binary(1_700_000_000, 0);
+        positive[0] = 0x80;
+        assert_eq!(signed(&positive), Ok(1_700_000_000));
+        assert_eq!(signed(b"14524770401\0"), Ok(1_700_000_001));
+        // What does not fit 64 bits.
+        assert!(signed(&binary(-1, 0xfe)).is_err());
+        assert!(signed(&binary(1, 0xff)).is_err());
+    }
 }

@@ -36,18 +36,26 @@ const ENTRIES_MAX: u64 = 16_000_000;
 /// file's extended attributes, of which ext4 takes 64 KiB.
 pub(crate) const PAX_MAX: u64 = 1 << 20;
 
-/// Bounds a file's name and a link's target, in bytes: 64 KiB. Linux takes 4 KiB.
-pub(crate) const NAME_MAX: u64 = 64 * 1024;
+/// Bounds a file's name and a link's target, in bytes: Linux's `PATH_MAX`. What is longer, no system unpacks. A name
+/// of 64 KiB would mean 32,000 folders.
+pub(crate) const NAME_MAX: u64 = 4096;
+
+/// Bounds the extended attributes of a file. ext4 and XFS hold 64 KiB of them, which is some thousand small ones.
+pub(crate) const XATTRS_MAX: usize = 4096;
 
 /// Bounds zstd's window, as a power of two: 8 MiB, what RFC 8878 wants every decoder to take and what
 /// zstd up to level 19 and the Go encoder at any level use. The decoder holds a window in memory;
 /// `zstd --ultra` and `--long` ask for up to 2 GiB.
 pub(crate) const WINDOW_LOG_MAX: u32 = 23;
 
-/// How many zstd layers are read at once by one inspector: one window of 8 MiB fits what a pull may
+/// Bounds the memory of the xz decoder, in KiB: 40 MiB. `xz -6`, the default, asks for 9 MiB, -8 for 33, -9 for
+/// 65, which is more than a pull may take.
+pub(crate) const XZ_MEMORY_KIB: u32 = 40 * 1024;
+
+/// How many zstd and xz layers are read at once by one inspector: one window fits what a pull may
 /// take, 64 MB, with room to spare, and two do not always. The others wait, on the disk; zstd unpacks
 /// on one core about as fast as gzip on two.
-pub(crate) const ZSTD_AT_ONCE: usize = 1;
+pub(crate) const WINDOWS_AT_ONCE: usize = 1;
 
 impl Limits {
     /// The limits that hold outside tests.

@@ -1,6 +1,9 @@
 //! PAX headers (POSIX.1-2001): `length key=value\n`, over and over.
 
+use std::collections::HashSet;
+
 use super::fault::TarProblem;
+use super::limits::XATTRS_MAX;
 use crate::files::Form;
 use crate::files::holes::MapWriter;
 
@@ -57,11 +60,14 @@ impl<'a> Pax<'a> {
                 b"mtime" => pax.mtime = time(value),
                 _ => {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                        pax.xattrs.retain(|(known, _)| *known != name);
                         pax.xattrs.push((name, value));
                     }
                 }
             }
+        }
+        keep_last(&mut pax.xattrs);
+        if pax.xattrs.len() > XATTRS_MAX {
+            return Err(TarProblem::Attributes);
         }
         pax.real_size = sparse.or(real);
         // The name of such a file in `path` is one for readers that do not know the format.
@@ -75,6 +81,17 @@ impl<'a> Pax<'a> {
         }
         Ok(pax)
     }
+}
+
+/// Of attributes with one name, keeps the last one.
+fn keep_last(xattrs: &mut Vec<(&[u8], &[u8])>) {
+    if xattrs.len() < 2 {
+        return;
+    }
+    let mut known = HashSet::with_capacity(xattrs.len());
+    xattrs.reverse();
+    xattrs.retain(|(name, _)| known.insert(*name));
+    xattrs.reverse();
 }
 
 /// Splits the first record off: its key, its value, and what is behind it.
@@ -149,5 +166,32 @@ mod tests {
         for none in [&b""[..], b"x", b"1.x", b"99999999999999999999"] {
             assert_eq!(time(none), None);
         }
+    }
+
+    fn attributes(count: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
+        let record = |n: usize| {
+            let body = format!(" SCHILY.xattr.user.{}={n}\n", name(n));
+            let length = body.len() + 2;
+            format!("{length}{body}").into_bytes()
+        };
+        (0..count).flat_map(record).collect()
+    }
+
+    #[test]
+    fn issue_12_extended_attributes_are_bounded() {
+        // Of one name the last counts, and thousands of them take no time.
+        let same = attributes(30_000, |_| "a".to_owned());
+        let pax = Pax::parse(&same).unwrap();
+        assert_eq!(pax.xattrs, [(&b"user.a"[..], &b"29999"[..])]);
+        let two = attributes(4, |n| (n % 2).to_string());
+        let pax = Pax::parse(&two).unwrap();
+        assert_eq!(
+            pax.xattrs,
+            [(&b"user.0"[..], &b"2"[..]), (&b"user.1"[..], &b"3"[..])]
+        );
+        let most = attributes(XATTRS_MAX, |n| format!("{n:05}"));
+        assert_eq!(Pax::parse(&most).unwrap().xattrs.len(), XATTRS_MAX);
+        let more = attributes(XATTRS_MAX + 1, |n| format!("{n:05}"));
+        assert_eq!(Pax::parse(&more), Err(TarProblem::Attributes));
     }
 }

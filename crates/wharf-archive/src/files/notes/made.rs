@@ -18,14 +18,18 @@ pub(in crate::files) struct Made {
 pub(in crate::files) fn layer(entries: &[Made]) -> Arc<Layer> {
     let mut bytes = MAGIC.to_vec();
     let length = |text: &str| u32::try_from(text.len()).unwrap().to_le_bytes();
+    let mut last = None;
     for entry in entries {
         let name = entry.name.trim_end_matches('/');
         let (above, base) = name.split_at(name.rfind('/').map_or(0, |at| at + 1));
-        let mut record = [0; FOLDER_LEN];
-        record[field::KIND] = FOLDER;
-        record[field::NAME..].copy_from_slice(&length(above));
-        bytes.extend(record);
-        bytes.extend(above.as_bytes());
+        if last != Some(above) {
+            last = Some(above);
+            let mut record = [0; FOLDER_LEN];
+            record[field::KIND] = FOLDER;
+            record[field::NAME..].copy_from_slice(&length(above));
+            bytes.extend(record);
+            bytes.extend(above.as_bytes());
+        }
         let mut record = [0; ENTRY_LEN];
         record[field::KIND] = super::write::number_of(entry.kind);
         record[field::NAME..field::LINK].copy_from_slice(&length(base));

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     ENTRIES_MAX, ENTRY_LEN, FOLDER, FOLDER_LEN, MAGIC, TRAILER_LEN, Trailer, array, field,
 };
+use crate::files::tree::notes_max;
 use crate::files::{Entry, Form, Kind};
 
 /// What is in a layer.
@@ -57,7 +58,9 @@ pub(super) fn trailer(notes: &File) -> io::Result<Option<Trailer>> {
 impl Layer {
     /// Reads notes; `None` if they are damaged, cut off or of another version.
     pub fn read(mut notes: &File) -> io::Result<Option<Self>> {
-        let Some(trailer) = trailer(notes)?.filter(|t| t.entries_end <= ENTRIES_MAX) else {
+        let Some(trailer) =
+            trailer(notes)?.filter(|t| t.entries_end <= ENTRIES_MAX.min(notes_max(t.entries)))
+        else {
             return Ok(None);
         };
         let length = usize::try_from(trailer.entries_end).unwrap_or_default();
@@ -86,6 +89,11 @@ impl Layer {
     /// How many entries it has.
     pub const fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// Returns how many bytes its notes have.
+    pub(crate) const fn length(&self) -> usize {
+        self.bytes.len()
     }
 
     /// All entries, in the archive's order.

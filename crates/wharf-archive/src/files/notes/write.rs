@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::points::Points;
 use super::{ENTRIES_MAX, ENTRY_LEN, FOLDER, FOLDER_LEN, MAGIC, Trailer, field};
 use crate::files::holes::MapWriter;
+use crate::files::tree::notes_max;
 use crate::files::{Form, Kind};
 use crate::layer::header::{Block, Header, Kind as HeaderKind};
 use crate::layer::pax::Pax;
@@ -189,7 +190,7 @@ impl NotesWriter {
         self.record = record;
         self.record.clear();
         self.count += 1;
-        if self.length > ENTRIES_MAX {
+        if self.length > ENTRIES_MAX.min(notes_max(self.count)) {
             tracing::debug!("there is too much in a layer for notes");
             self.out = None;
         }

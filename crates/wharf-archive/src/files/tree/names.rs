@@ -1,15 +1,27 @@
 //! Finds what a name means, links followed.
 
-use super::nodes::ROOT;
-use super::{Kind, Place, Tree, TreeError, shown, words};
+use super::nodes::{ROOT, View};
+use super::{Kind, Place, Tree, TreeError, shown, start_of, words};
 
 /// How many symbolic links one name may lead over: Linux's limit.
 const LINKS_MAX: usize = 40;
+
+/// Bounds the words that one name leads over, those of its links included: twice what one name may have.
+const STEPS_MAX: u64 = 4096;
 
 /// What a name means: something that is there, and the words behind it that nothing has.
 pub(super) struct Resolved<'a> {
     pub(super) at: u32,
     missing: Vec<&'a [u8]>,
+    /// How many words were looked at.
+    pub(super) steps: u64,
+}
+
+/// How a name is searched for.
+pub(super) struct Search<'s> {
+    pub(super) view: View,
+    /// Is told of every link on the way; the search ends where it returns false.
+    pub(super) passes: &'s mut dyn FnMut(u32) -> bool,
 }
 
 impl Resolved<'_> {
@@ -27,12 +39,30 @@ impl Tree {
     /// What some words behind a place mean: every link is followed, the last one too.
     pub(super) fn resolve<'a>(
         &'a self,
+        at: u32,
+        left: Vec<&'a [u8]>,
+    ) -> Result<Resolved<'a>, TreeError> {
+        let search = Search {
+            view: View::Now,
+            passes: &mut |_| true,
+        };
+        self.search(search, at, left)
+    }
+
+    /// The same, in another view of the tree.
+    pub(super) fn search<'a>(
+        &'a self,
+        search: Search<'_>,
         mut at: u32,
         mut left: Vec<&'a [u8]>,
     ) -> Result<Resolved<'a>, TreeError> {
-        let (mut missing, mut links) = (Vec::new(), 0);
+        let (mut missing, mut links, mut steps) = (Vec::new(), 0, 0);
         left.reverse();
         while let Some(word) = left.pop() {
+            steps += 1;
+            if steps > STEPS_MAX {
+                return Err(TreeError::Loop(start_of(word)));
+            }
             if word == b".." {
                 if missing.pop().is_none() {
                     at = self.nodes.folder(at);
@@ -40,7 +70,7 @@ impl Tree {
                 continue;
             }
             let next = if missing.is_empty() {
-                self.nodes.child(at, word)
+                self.nodes.child_in(at, word, search.view)
             } else {
                 None
             };
@@ -53,7 +83,7 @@ impl Tree {
                 continue;
             }
             links += 1;
-            if links > LINKS_MAX {
+            if links > LINKS_MAX || !(search.passes)(next) {
                 return Err(TreeError::Loop(shown(&self.path(Place(next)))));
             }
             let link = self.node(Place(next)).entry.link;
@@ -62,7 +92,7 @@ impl Tree {
             }
             left.extend(words(link).rev());
         }
-        Ok(Resolved { at, missing })
+        Ok(Resolved { at, missing, steps })
     }
 
     /// What a link leads to.

@@ -19,6 +19,15 @@ pub(super) const NODES_MAX: u32 = 20_000_000;
 /// Bounds the names of all nodes together, in bytes: 1 GiB, as the notes of one layer.
 const NAMES_MAX: usize = 1 << 30;
 
+/// Bounds one word of a name, in bytes: Linux's `NAME_MAX`.
+const WORD_MAX: usize = 255;
+
+/// Bounds a whole name, in bytes: Linux's `PATH_MAX` counts a zero byte behind it.
+pub(super) const PATH_MAX: u16 = 4095;
+
+/// Bounds how many folders a name leads through. Package managers that nest their packages make some 200.
+pub(super) const DEPTH_MAX: u16 = 1024;
+
 /// Mixes a folder's number into the seed of its names' hashes: 2⁶⁴ divided by the golden ratio.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -41,14 +50,17 @@ struct Node {
     /// What is in it: the first, and the next one beside it. 0 is none, since the root is in nothing.
     first: u32,
     next: u32,
-    /// The layer that has removed what was below it, and one more.
-    cleared: u32,
+    /// The layer whose whiteout removed it, plus one; 0 if no whiteout did.
+    hidden_by: u32,
+    /// The length of its whole name in bytes, and how many words that has.
+    length: u16,
+    depth: u16,
     kind: Kind,
     here: bool,
+    /// It stands in the list that begins with its folder's `first`.
+    linked: bool,
     /// Has anything here or below become different since the tree was forked?
     touched: bool,
-    /// While something is removed: is anything below that stays?
-    holds: bool,
 }
 
 impl Node {
@@ -61,13 +73,24 @@ impl Node {
             by: 0,
             first: 0,
             next: 0,
-            cleared: 0,
+            hidden_by: 0,
+            length: 0,
+            depth: 0,
             kind: Kind::Folder,
             here: false,
+            linked: false,
             touched: false,
-            holds: false,
         }
     }
+}
+
+/// Which names a search finds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum View {
+    /// Those that are there now.
+    Now,
+    /// Those too that the whiteouts of this layer have removed.
+    BeforeWhiteoutsOf(u32),
 }
 
 /// A place in the table: the hash stands here too, so that only the right node is looked at.
@@ -132,6 +155,11 @@ impl Nodes {
         self.node(node).source
     }
 
+    /// The layer that put it there.
+    pub(super) fn by(&self, node: u32) -> u32 {
+        self.node(node).by
+    }
+
     pub(super) fn folder(&self, node: u32) -> u32 {
         self.node(node).folder
     }
@@ -163,9 +191,22 @@ impl Nodes {
 
     /// What has this name in a folder.
     pub(super) fn child(&self, folder: u32, name: &[u8]) -> Option<u32> {
+        self.child_in(folder, name, View::Now)
+    }
+
+    /// What has this name in a folder, or had it before a layer's whiteouts.
+    pub(super) fn child_in(&self, folder: u32, name: &[u8], view: View) -> Option<u32> {
         let hash = self.hash(folder, name);
         let number = self.table[self.slot(hash, folder, name)].node;
-        (number != 0 && self.node(number).here).then_some(number)
+        if number == 0 {
+            return None;
+        }
+        let node = self.node(number);
+        let hidden = match view {
+            View::Now => false,
+            View::BeforeWhiteoutsOf(layer) => node.hidden_by == layer + 1,
+        };
+        (node.here || hidden).then_some(number)
     }
 
     fn hash(&self, folder: u32, name: &[u8]) -> u32 {
@@ -221,23 +262,51 @@ impl Nodes {
         let slot = self.slot(hash, folder, name);
         let known = self.table[slot].node;
         if known != 0 {
+            self.link(known);
             return Ok(known);
         }
+        let (length, depth) = self.extent(folder, name)?;
         let (number, at) = (self.count(), self.names.len());
         if number >= NODES_MAX || at + name.len() > NAMES_MAX {
             return Err(TreeError::TooMany);
         }
         let short = |length: usize| u32::try_from(length).map_err(|_| TreeError::TooMany);
         let mut node = Node::new(folder, (short(at)?, short(name.len())?));
-        node.next = self.node(folder).first;
+        (node.length, node.depth) = (length, depth);
         self.names.extend_from_slice(name);
         self.list.push(node);
-        self.node_mut(folder).first = number;
+        self.link(number);
         self.table[slot] = Cell { hash, node: number };
         if 2 * self.list.len() > self.table.len() {
             self.grow(2 * self.table.len());
         }
         Ok(number)
+    }
+
+    /// The length and the depth of a name in a folder, unless one of them is beyond its limit.
+    fn extent(&self, folder: u32, name: &[u8]) -> Result<(u16, u16), TreeError> {
+        let above = self.node(folder);
+        let depth = above.depth + 1;
+        let length = above.length + u16::from(folder != ROOT);
+        let length = u16::try_from(name.len())
+            .ok()
+            .and_then(|own| length.checked_add(own));
+        match length.filter(|length| *length <= PATH_MAX) {
+            Some(length) if name.len() <= WORD_MAX && depth <= DEPTH_MAX => Ok((length, depth)),
+            _ => Err(TreeError::TooLong(super::start_of(name))),
+        }
+    }
+
+    /// Puts a node into its folder's list, unless it stands there.
+    fn link(&mut self, number: u32) {
+        let node = self.node(number);
+        if node.linked {
+            return;
+        }
+        let folder = node.folder;
+        let next = std::mem::replace(&mut self.node_mut(folder).first, number);
+        let node = self.node_mut(number);
+        (node.next, node.linked) = (next, true);
     }
 
     /// Says what something is.
@@ -258,48 +327,57 @@ impl Nodes {
         }
     }
 
-    /// Removes something, and what is below it, as far as layers before `layer` have put it there. A folder
-    /// stays while something is in it that stays.
-    pub(super) fn remove(&mut self, number: u32, layer: u32) {
-        self.remove_below(number, layer);
-        let holds = self.children(number).next().is_some();
+    /// Removes something and all that is below it.
+    pub(super) fn remove(&mut self, number: u32, why: Removal) {
+        self.remove_below(number, why);
         let node = self.node_mut(number);
-        if node.by < layer && !holds {
+        if node.here {
             node.here = false;
+            node.hidden_by = why.hidden_by();
             self.touch(number);
         }
     }
 
-    /// The same of what is below a folder.
-    pub(super) fn remove_below(&mut self, folder: u32, layer: u32) {
-        // What comes after a layer has removed something is of that layer, so once is enough.
-        let mark = layer.saturating_add(1);
-        if self.node(folder).first == 0 || self.node(folder).cleared == mark {
+    /// Removes all that is below a folder. What is removed leaves the folder's list, so that removing it once
+    /// more takes no time.
+    pub(super) fn remove_below(&mut self, folder: u32, why: Removal) {
+        if self.node(folder).first == 0 {
             return;
         }
-        if layer < u32::MAX {
-            self.node_mut(folder).cleared = mark;
-        }
-        // Folders come before what is in them; backwards, it is known what stays when they come.
-        let mut all: Vec<u32> = self.children(folder).collect();
-        let mut done = 0;
-        while let Some(&number) = all.get(done) {
-            done += 1;
-            if self.node(number).first != 0 {
-                all.extend(self.children(number));
+        self.touch(folder);
+        let mut left = vec![folder];
+        while let Some(above) = left.pop() {
+            let mut next = std::mem::take(&mut self.node_mut(above).first);
+            while next != 0 {
+                let number = next;
+                let node = self.node_mut(number);
+                next = std::mem::take(&mut node.next);
+                node.linked = false;
+                if std::mem::take(&mut node.here) {
+                    node.hidden_by = why.hidden_by();
+                }
+                if node.first != 0 {
+                    left.push(number);
+                }
             }
         }
-        for &number in all.iter().rev() {
-            let node = self.node_mut(number);
-            let holds = std::mem::take(&mut node.holds);
-            if node.by < layer && !holds {
-                node.here = false;
-                self.touch(number);
-            } else {
-                let above = node.folder;
-                self.node_mut(above).holds = true;
-            }
+    }
+}
+
+/// Why something is removed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Removal {
+    /// A whiteout of this layer hides it.
+    Whiteout(u32),
+    /// Something else takes its name.
+    Replaced,
+}
+
+impl Removal {
+    const fn hidden_by(self) -> u32 {
+        match self {
+            Self::Whiteout(layer) => layer + 1,
+            Self::Replaced => 0,
         }
-        self.node_mut(folder).holds = false;
     }
 }

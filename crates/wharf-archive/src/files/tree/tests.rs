@@ -29,6 +29,13 @@ fn tree(layers: Vec<Vec<Made>>) -> Result<Tree, TreeError> {
     Ok(tree)
 }
 
+/// Why entries were left out.
+fn left_out(layers: Vec<Vec<Made>>) -> Vec<TreeError> {
+    let tree = tree(layers).unwrap();
+    let odd = tree.odd().first().iter();
+    odd.map(|one| one.reason.clone()).collect()
+}
+
 fn names(tree: &Tree) -> Vec<String> {
     let all = tree.below(Place::ROOT).into_iter();
     all.map(|(path, _)| shown(&path)).collect()
@@ -104,27 +111,27 @@ fn what_leads_out_is_refused() {
         vec![file(".wh.")],
         vec![link("a", "../../etc/passwd", Kind::HardLink)],
     ] {
-        let refused = tree(vec![attack.clone()]);
+        let refused = left_out(vec![attack.clone()]);
         assert!(
-            matches!(refused, Err(TreeError::Escapes(_))),
+            matches!(refused[..], [TreeError::Escapes(_)]),
             "{attack:?}: {refused:?}"
         );
     }
-    let nothing = tree(vec![vec![link("a", "etc/passwd", Kind::HardLink)]]);
-    assert!(matches!(nothing, Err(TreeError::HardLink { .. })));
-    let folder = tree(vec![vec![
+    let nothing = left_out(vec![vec![link("a", "etc/passwd", Kind::HardLink)]]);
+    assert!(matches!(nothing[..], [TreeError::HardLink { .. }]));
+    let folder = left_out(vec![vec![
         entry("d", Kind::Folder),
         link("a", "d", Kind::HardLink),
     ]]);
-    assert!(matches!(folder, Err(TreeError::HardLink { .. })));
-    let through = tree(vec![vec![file("a"), file("a/b")]]);
-    assert!(matches!(through, Err(TreeError::NotAFolder(_))));
+    assert!(matches!(folder[..], [TreeError::HardLink { .. }]));
+    let through = left_out(vec![vec![file("a"), file("a/b")]]);
+    assert!(matches!(through[..], [TreeError::NotAFolder(_)]));
     let round = vec![
         link("a", "b", Kind::Symlink),
         link("b", "a", Kind::Symlink),
         file("a/x"),
     ];
-    assert!(matches!(tree(vec![round]), Err(TreeError::Loop(_))));
+    assert!(matches!(left_out(vec![round])[..], [TreeError::Loop(_)]));
 }
 
 #[test]
@@ -177,8 +184,257 @@ fn names_are_sorted_byte_for_byte() {
 }
 
 #[test]
-fn a_name_of_many_words_is_no_deep_recursion() {
-    let name = "a/".repeat(30_000) + "b";
-    let tree = tree(vec![vec![file(&name)], vec![file(".wh.a")]]).unwrap();
-    assert!(names(&tree).is_empty());
+fn a_name_of_many_words_is_left_out_and_takes_no_memory() {
+    for name in [
+        "a/".repeat(30_000) + "b",
+        "a/".repeat(1024) + "b",
+        "abc".repeat(86),
+        "d/".to_owned() + &"abc".repeat(86),
+        (0..40)
+            .map(|n| format!("{n}").repeat(110) + "/")
+            .collect::<String>()
+            + "b",
+    ] {
+        let good = vec![file("etc/issue"), file(&name), file("etc/motd")];
+        let tree = tree(vec![good]).unwrap();
+        assert!(names(&tree).contains(&"etc/motd".to_owned()));
+        let odd = tree.odd();
+        assert!(
+            matches!(odd.first()[0].reason, TreeError::TooLong(_)),
+            "{}",
+            name.len()
+        );
+        assert!(odd.first()[0].reason.to_string().len() < 500);
+        assert!(tree.nodes.count() < 1100);
+    }
+    let deep = "a/".repeat(1023) + "b";
+    let tree = tree(vec![vec![file(&deep)], vec![file(".wh.a")]]).unwrap();
+    assert_eq!((names(&tree).len(), tree.odd().count()), (0, 0));
+}
+
+#[test]
+fn links_make_no_name_longer_than_a_name_may_be() {
+    let half = format!("{}/", "x".repeat(250)).repeat(12);
+    let layer = vec![
+        entry(&format!("{half}x"), Kind::Folder),
+        link("a", &half, Kind::Symlink),
+        file(&format!("a/{half}y")),
+        file("a/z"),
+    ];
+    let tree = tree(vec![layer]).unwrap();
+    assert!(matches!(
+        tree.odd().first()[0].reason,
+        TreeError::TooLong(_)
+    ));
+    assert!(tree.find(format!("{half}z").as_bytes()).is_ok());
+}
+
+#[test]
+fn folders_that_names_imply_are_bounded_for_all_layers_together() {
+    let names = |from: usize, count: usize| -> Vec<Made> {
+        let names = (from..from + count).map(|n| format!("{n}/{}x", "a/".repeat(1000)));
+        names.map(|name| file(&name)).collect()
+    };
+    assert!(tree(vec![names(0, 60)]).is_ok());
+    assert_eq!(tree(vec![names(0, 70)]).unwrap_err(), TreeError::Implied);
+    let layers = vec![names(0, 35), names(35, 35)];
+    assert_eq!(tree(layers).unwrap_err(), TreeError::Implied);
+    // Folders for many files are not many folders.
+    let files = (0..100_000).map(|n| file(&format!("{}/x/y/{n}/f", n % 7)));
+    assert!(tree(vec![files.collect()]).is_ok());
+}
+
+#[test]
+fn links_lead_over_so_many_folders_and_no_more() {
+    let far = "d/".repeat(1000);
+    let mut layer = vec![
+        entry(&far, Kind::Folder),
+        link("a", &far, Kind::Symlink),
+        link("b", &far, Kind::Symlink),
+    ];
+    layer.extend((0..20_000).map(|n| file(&format!("{}/{n}", if n % 2 == 0 { "a" } else { "b" }))));
+    assert_eq!(tree(vec![layer]).unwrap_err(), TreeError::Steps);
+}
+
+#[test]
+fn what_the_names_of_all_layers_have_is_bounded() {
+    // Two long folders by turns: each entry has the whole name in its notes.
+    let long = |n: usize| format!("{}/", n % 2).repeat(900);
+    let layer = |count: usize| {
+        (0..count)
+            .map(|n| file(&format!("{}{n}", long(n))))
+            .collect()
+    };
+    assert!(tree(vec![layer(1000)]).is_ok());
+    let layers = (0..8).map(|_| layer(1000)).collect();
+    assert_eq!(tree(layers).unwrap_err(), TreeError::Notes);
+}
+
+#[test]
+fn many_whiteouts_take_no_more_time_for_many_names() {
+    let mut layers = vec![
+        (0..20_000)
+            .map(|n| file(&format!("d/{n}")))
+            .collect::<Vec<_>>(),
+    ];
+    for _ in 0..200 {
+        let marks = (0..100).map(|n| file(&format!("d{}/.wh..wh..opq", "/.".repeat(n))));
+        layers.push(marks.chain([file("d/new")]).collect());
+    }
+    assert_eq!(names(&tree(layers).unwrap()), ["d", "d/new"]);
+}
+
+/// What `layers` show, for each order of the entries of the last one.
+fn in_any_order(layers: &[Vec<Made>]) -> Vec<String> {
+    let (last, below) = layers.split_last().unwrap();
+    let mut shown = None;
+    for turn in 0..last.len() {
+        for backwards in [false, true] {
+            let mut last = last.clone();
+            last.rotate_left(turn);
+            if backwards {
+                last.reverse();
+            }
+            let tree = tree(below.iter().cloned().chain([last]).collect()).unwrap();
+            assert_eq!(tree.odd().count(), 0, "{:?}", tree.odd());
+            let found = names(&tree);
+            let shown = shown.get_or_insert_with(|| found.clone());
+            assert_eq!(&found, shown);
+        }
+    }
+    shown.unwrap()
+}
+
+#[test]
+fn issue_12_whiteouts_hide_what_is_below_their_layer_in_any_order() {
+    let file_or_folder = |name: &str| match name.strip_suffix('/') {
+        Some(folder) => entry(folder, Kind::Folder),
+        None => match name.split_once(" -> ") {
+            Some((name, target)) => link(name, target, Kind::Symlink),
+            None => match name.split_once(" = ") {
+                Some((name, target)) => link(name, target, Kind::HardLink),
+                None => file(name),
+            },
+        },
+    };
+    let cases: [(&[&str], &[&str], &[&str]); 16] = [
+        (&["test/", "test/test"], &[".wh.test", "test/.wh.test"], &[]),
+        (
+            &["test/test/test"],
+            &[".wh.test", "test/.wh.test", "test/test/.wh.test"],
+            &[],
+        ),
+        (
+            &["keep"],
+            &["none/.wh.x", "none/.wh..wh..opq", "keep/.wh.x"],
+            &["keep"],
+        ),
+        (
+            &["d/", "d/a", "d/b"],
+            &[".wh.d", "d/", "d/c"],
+            &["d", "d/c"],
+        ),
+        (&["d/a"], &[".wh.d", "d/c"], &["d", "d/c"]),
+        (
+            &["d/a", "d/s/b"],
+            &["d/.wh..wh..opq", "d/s/c", "d/.wh.a"],
+            &["d", "d/s", "d/s/c"],
+        ),
+        (&["d/a"], &["d/.wh..wh..opq", ".wh.d"], &[]),
+        (&["f"], &[".wh.f", "f/x"], &["f", "f/x"]),
+        (&["f"], &["f/x", "f/y"], &["f", "f/x", "f/y"]),
+        (&["f"], &["f/x/y/z"], &["f", "f/x", "f/x/y", "f/x/y/z"]),
+        (
+            &["d/a"],
+            &["d/.wh.a", "b = d/a", "c = d/a"],
+            &["b", "c", "d"],
+        ),
+        (&["d/a"], &[".wh.d", "b = d/a"], &["b"]),
+        (
+            &["l -> d", "d/a"],
+            &[".wh.l", "l/x"],
+            &["d", "d/a", "l", "l/x"],
+        ),
+        (&["l -> d", "d/a"], &["l/.wh.a", "l/"], &["d", "d/a", "l"]),
+        (&["l -> d", "d/a"], &["l/.wh.a"], &["d", "l"]),
+        (
+            &["a"],
+            &[".wh..wh.plnk/1.2", ".wh..wh.aufs", ".wh..wh.orph/"],
+            &["a"],
+        ),
+    ];
+    for (below, above, expected) in cases {
+        let layer = |names: &[&str]| names.iter().map(|name| file_or_folder(name)).collect();
+        let found = in_any_order(&[layer(below), layer(above)]);
+        assert_eq!(found, expected, "{below:?}, {above:?}");
+    }
+}
+
+#[test]
+fn issue_12_a_folder_takes_the_place_of_whatever_is_below_it() {
+    for kind in [Kind::File, Kind::Fifo, Kind::CharDevice, Kind::BlockDevice] {
+        let layers = vec![
+            vec![entry("d", kind)],
+            vec![file("d/f")],
+            vec![entry("d", kind)],
+        ];
+        assert_eq!(names(&tree(layers.clone()).unwrap()), ["d"]);
+        let two = tree(layers[..2].to_vec()).unwrap();
+        assert_eq!(
+            (names(&two), two.odd().count()),
+            (vec!["d".to_owned(), "d/f".to_owned()], 0)
+        );
+    }
+    // So do links that lead to no folder.
+    for target in ["file", "d", "loop", "file/x"] {
+        let below = vec![
+            file("file"),
+            link("d", target, Kind::Symlink),
+            link("loop", "loop", Kind::Symlink),
+        ];
+        let tree = tree(vec![below, vec![file("d/f")]]).unwrap();
+        assert_eq!(names(&tree), ["d", "d/f", "file", "loop"], "{target}");
+    }
+}
+
+#[test]
+fn issue_12_an_odd_entry_leaves_the_others_as_they_are() {
+    for odd in [
+        file("../x"),
+        file("a/../../x"),
+        file(".wh."),
+        file(".wh..."),
+        file("etc/issue/x"),
+        file(".wh.x/y"),
+        link("x", "none", Kind::HardLink),
+        link("x", "etc", Kind::HardLink),
+        link("x", "../etc/issue", Kind::HardLink),
+        link("x", "", Kind::Symlink),
+        link("x", &"y/".repeat(3000), Kind::Symlink),
+        file(&"x".repeat(300)),
+    ] {
+        let layer = vec![file("etc/issue"), odd.clone(), file("etc/motd")];
+        let tree = tree(vec![vec![file("bin/sh")], layer, vec![file("bin/ls")]]).unwrap();
+        let found = names(&tree);
+        let expected = ["bin", "bin/ls", "bin/sh", "etc", "etc/issue", "etc/motd"];
+        assert_eq!(found, expected, "{odd:?}");
+        assert_eq!(
+            (tree.odd().count(), tree.odd().first()[0].layer),
+            (1, 1),
+            "{odd:?}"
+        );
+    }
+}
+
+#[test]
+fn files_that_aufs_kept_are_found_by_hard_links() {
+    let mut kept = file(".wh..wh.plnk/17.4");
+    kept.offset = 512;
+    let tree = tree(vec![vec![
+        kept,
+        link("b", "/.wh..wh.plnk/17.4", Kind::HardLink),
+    ]])
+    .unwrap();
+    assert_eq!(names(&tree), ["b"]);
+    assert_eq!(tree.node(tree.find(b"b").unwrap()).entry.offset, 512);
 }
