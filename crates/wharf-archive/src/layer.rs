@@ -1,14 +1,15 @@
 //! Reads layers while they pass.
 //!
 //! ```text
-//! bytes as they come ─▶ unpack (gzip | zstd | plain) ─▶ hash ─▶ diff ID
-//!                                                  └──▶ walk ─▶ size
+//! bytes as they come ─▶ unpack (gzip | zstd | xz | bzip2 | plain) ─▶ hash ─▶ diff ID
+//!                                                                └──▶ walk ─▶ size
 //! ```
 //!
 //! One thread does all of it, in pieces of 128 KiB that stay in the processor's cache; a layer
-//! takes some 250 KiB of memory (with zstd also its window, 8 MiB at most). A pull has several
+//! takes some 250 KiB of memory (zstd and xz also their windows, 8 and 40 MiB at most, bzip2 4 MiB). A pull has several
 //! layers under way, which keeps the other processors busy: docs/speed.md has the figures.
 
+mod bzip2;
 pub(crate) mod fault;
 pub(crate) mod gate;
 mod gzip;
@@ -18,21 +19,43 @@ pub(crate) mod pax;
 pub(crate) mod seek;
 pub(crate) mod unpack;
 mod walk;
+mod xz;
 mod zstd;
 
 use std::sync::Arc;
 
 use wharf_core::digest::Algorithm;
 use wharf_core::layer::{Inspect, Inspector, LayerError, LayerFacts, Notes};
-use wharf_core::media_type::layer_compression;
+use wharf_core::media_type::{
+    OCI_LAYER, OCI_LAYER_BZIP2, OCI_LAYER_GZIP, OCI_LAYER_XZ, OCI_LAYER_ZSTD, is_layer,
+};
 use wharf_core::{Descriptor, Hasher};
 
 use self::fault::Fault;
 use self::gate::Gate;
-use self::limits::{Limits, ZSTD_AT_ONCE};
+use self::limits::{Limits, WINDOWS_AT_ONCE};
 use self::unpack::Unpack;
 use self::walk::Walk;
 use crate::files::notes::NotesWriter;
+
+/// How many of a layer's first bytes tell how it is packed.
+pub const HEAD: usize = unpack::SNIFF;
+
+/// Tells whether a layer that begins with these bytes is packed.
+pub fn is_packed(head: &[u8]) -> bool {
+    media_type_of(head) != OCI_LAYER
+}
+
+/// Returns the type of a layer that begins with these bytes.
+pub fn media_type_of(head: &[u8]) -> &'static str {
+    match unpack::Packing::of(head) {
+        unpack::Packing::None => OCI_LAYER,
+        unpack::Packing::Gzip => OCI_LAYER_GZIP,
+        unpack::Packing::Zstd => OCI_LAYER_ZSTD,
+        unpack::Packing::Bzip2 => OCI_LAYER_BZIP2,
+        unpack::Packing::Xz => OCI_LAYER_XZ,
+    }
+}
 
 /// How many bytes are unpacked at once: what stays in the second-level cache beside the inflater's
 /// tables while it is hashed and walked over.
@@ -40,7 +63,7 @@ const OUTPUT: usize = 128 * 1024;
 
 /// Reads layers: their diff IDs and sizes.
 ///
-/// Of zstd layers, whose windows are large, one inspector reads one at a time: the next one waits in
+/// Of zstd and xz layers, whose windows are large, one inspector reads one at a time: the next one waits in
 /// `write` until that is finished or given up, so each of several has to be on a thread of its own.
 #[derive(Clone, Debug)]
 pub struct LayerInspector {
@@ -57,7 +80,7 @@ impl LayerInspector {
     fn within(limits: Limits) -> Self {
         Self {
             limits,
-            windows: Gate::new(ZSTD_AT_ONCE),
+            windows: Gate::new(WINDOWS_AT_ONCE),
         }
     }
 
@@ -98,7 +121,7 @@ impl Default for LayerInspector {
 impl Inspector for LayerInspector {
     fn reads(&self, layer: &Descriptor) -> bool {
         // Which of the layers' types it is does not matter: the bytes say how they are packed.
-        layer_compression(&layer.media_type).is_some()
+        is_layer(&layer.media_type)
     }
 
     fn begin(&self, layer: &Descriptor, notes: Option<Notes>) -> Option<Box<dyn Inspect>> {

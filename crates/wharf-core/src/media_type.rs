@@ -30,6 +30,10 @@ pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// OCI layer, zstd.
 pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// A layer, bzip2: in no specification; Docker 28.5 reads it.
+pub const OCI_LAYER_BZIP2: &str = "application/vnd.oci.image.layer.v1.tar+bzip2";
+/// A layer, xz: in no specification; Docker 28.5 reads it.
+pub const OCI_LAYER_XZ: &str = "application/vnd.oci.image.layer.v1.tar+xz";
 
 /// What a client that takes images accepts, best first: for `Accept` headers.
 pub const MANIFESTS: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
@@ -80,6 +84,15 @@ pub fn layer_compression(media_type: &str) -> Option<Compression> {
     }
 }
 
+/// Tells whether it is a layer's type, also of one that is packed as no specification says: Docker 28.5 reads
+/// layers of bzip2 and xz, and their tools add `+bzip2` and `+xz`.
+pub fn is_layer(media_type: &str) -> bool {
+    let stem = ["+bzip2", "+xz", ".bzip2", ".xz"]
+        .iter()
+        .find_map(|packing| media_type.strip_suffix(packing));
+    layer_compression(stem.unwrap_or(media_type)).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +113,11 @@ mod tests {
         );
         assert_eq!(layer_compression(OCI_LAYER), Some(Compression::None));
         assert_eq!(layer_compression("application/vnd.in-toto+json"), None);
+        for packing in ["", "+gzip", "+zstd", "+bzip2", "+xz"] {
+            assert!(is_layer(&format!("{OCI_LAYER}{packing}")), "{packing}");
+        }
+        assert!(is_layer(&format!("{DOCKER_LAYER}.xz")));
+        assert!(!is_layer("application/vnd.in-toto+json"));
+        assert!(!is_layer("application/json+xz"));
     }
 }

@@ -6,7 +6,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt as _;
 
 use super::{ArchiveError, Result};
-use crate::layer::limits::WINDOW_LOG_MAX;
+use crate::layer::fault::Fault;
+use crate::layer::gate::Gate;
+use crate::layer::unpack::Unpack;
+use crate::layer::{self, HEAD};
 
 /// How much is copied at once, in bytes.
 const BUFFER: usize = 128 * 1024;
@@ -17,97 +20,48 @@ const RATIO_FREE: u64 = 1 << 30;
 /// Bounds the ratio beyond that: root file systems pack to a third, a bomb of zeros to a thousandth or less.
 const RATIO_MAX: u64 = 100;
 
-/// Bounds the memory of the xz decoder, in KiB: 40 MiB. `xz -6`, the default, asks for 9 MiB, -8 for 33, -9 for
-/// 65, which is more than a load may take.
-const XZ_MEMORY_KIB: u32 = 40 * 1024;
-
-/// How an archive is packed as a whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    None,
-    Gzip,
-    Xz,
-    Bzip2,
-    Zstd,
-}
-
-impl Packing {
-    fn of(magic: &[u8]) -> Self {
-        match magic {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
-            [b'B', b'Z', b'h', ..] => Self::Bzip2,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            _ => Self::None,
-        }
-    }
-}
-
-/// How many bytes tell how an archive is packed.
-const MAGIC: usize = 6;
-
 /// Is the file packed as a whole, so that it has to go through [`spool`]?
 pub fn is_packed(file: &File) -> io::Result<bool> {
-    let mut magic = [0; MAGIC];
-    let read = file.read_at(&mut magic, 0)?;
-    Ok(Packing::of(&magic[..read]) != Packing::None)
+    let mut head = [0; HEAD];
+    let read = file.read_at(&mut head, 0)?;
+    Ok(layer::is_packed(&head[..read]))
 }
 
 /// Writes an archive to `into`, unpacked if it is packed as a whole.
 pub fn spool(mut from: impl Read, mut into: impl Write) -> Result<()> {
-    let mut magic = Vec::new();
-    from.by_ref().take(MAGIC as u64).read_to_end(&mut magic)?;
-    let packing = Packing::of(&magic);
-    let taken = std::rc::Rc::new(std::cell::Cell::new(0));
-    let counted = Counted {
-        from: io::Cursor::new(magic).chain(from),
-        taken: std::rc::Rc::clone(&taken),
-    };
-    let mut unpacked: Box<dyn Read + '_> = match packing {
-        Packing::None => Box::new(counted),
-        Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(counted)),
-        Packing::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(counted)),
-        Packing::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(
-            counted,
-            true,
-            XZ_MEMORY_KIB,
-        )),
-        Packing::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::new(counted)?;
-            decoder.window_log_max(WINDOW_LOG_MAX)?;
-            Box::new(decoder)
-        }
-    };
-    let (mut buffer, mut written) = (vec![0; BUFFER], 0_u64);
+    let mut unpack = Unpack::new(Gate::new(1));
+    let (mut buffer, mut taken, mut written) = (vec![0; BUFFER], 0_u64, 0_u64);
+    let mut failed = None;
     loop {
-        let read = match unpacked.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => read,
+        let read = match from.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(ArchiveError::Truncated);
-            }
-            Err(error) => return Err(error.into()),
+            read => read?,
         };
-        written += read as u64;
-        if written > RATIO_FREE && written > RATIO_MAX.saturating_mul(taken.get()) {
-            return Err(ArchiveError::Ratio(RATIO_MAX));
+        taken += read as u64;
+        let mut take = |bytes: &[u8]| {
+            written += bytes.len() as u64;
+            if failed.is_some() {
+                // The error that counts is the first one.
+            } else if written > RATIO_FREE && written > RATIO_MAX.saturating_mul(taken) {
+                failed = Some(ArchiveError::Ratio(RATIO_MAX));
+            } else if let Err(error) = into.write_all(bytes) {
+                failed = Some(error.into());
+            }
+            Ok(())
+        };
+        let done = match read {
+            0 => unpack.finish(&mut take),
+            read => unpack.write(&buffer[..read], &mut take),
+        };
+        if let Some(error) = failed {
+            return Err(error);
         }
-        into.write_all(&buffer[..read])?;
-    }
-    Ok(())
-}
-
-/// Counts what is read.
-struct Counted<R> {
-    from: R,
-    taken: std::rc::Rc<std::cell::Cell<u64>>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(bytes)?;
-        self.taken.set(self.taken.get() + read as u64);
-        Ok(read)
+        done.map_err(|fault| match fault {
+            Fault::Truncated(_) => ArchiveError::Truncated,
+            fault => io::Error::other(fault).into(),
+        })?;
+        if read == 0 {
+            return Ok(());
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, OnceLock};
 
 use wharf_core::digest::Algorithm;
 use wharf_core::{Digest, Hasher};
@@ -12,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{Entry, notes};
 use crate::layer::fault::Fault;
 use crate::layer::gate::Gate;
-use crate::layer::unpack::Unpack;
+use crate::layer::unpack::{Packing, Unpack};
 
 /// How much of a blob is read at once, in bytes.
 const READ: usize = 128 * 1024;
@@ -41,6 +42,15 @@ pub enum ContentsError {
     },
 }
 
+/// How many zstd windows, of 8 MiB, all readers of contents hold at once; a window of xz takes all of them.
+const WINDOWS_AT_ONCE: usize = 4;
+
+/// Bounds the windows that readers of contents hold.
+fn windows() -> Arc<Gate> {
+    static WINDOWS: OnceLock<Arc<Gate>> = OnceLock::new();
+    Arc::clone(WINDOWS.get_or_init(|| Gate::new(WINDOWS_AT_ONCE)))
+}
+
 /// Takes the bytes of the wanted range with this number.
 pub type Take<'a> = &'a mut dyn FnMut(usize, &[u8]) -> Result<(), ContentsError>;
 
@@ -52,12 +62,9 @@ pub fn contents(
     diff_id: Option<&Digest>,
     take: Take<'_>,
 ) -> Result<(), ContentsError> {
-    let mut magic = [0; 4];
-    let known = blob.read_at(&mut magic, 0)?;
-    let plain = !matches!(
-        magic[..known],
-        [0x1f, 0x8b, ..] | [_, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]
-    );
+    let mut head = [0; 10];
+    let known = blob.read_at(&mut head, 0)?;
+    let plain = Packing::of(&head[..known]) == Packing::None;
     if plain && diff_id.is_none() {
         return plain_contents(blob, wanted, take);
     }
@@ -69,7 +76,7 @@ pub fn contents(
         hasher: diff_id.map(|_| Hasher::new(Algorithm::Sha256)),
         failed: None,
     };
-    let mut unpack = Unpack::new(Gate::new(1));
+    let mut unpack = Unpack::new(windows());
     let mut buffer = vec![0; READ];
     let damaged = |fault: Fault| ContentsError::Layer(fault.to_string());
     loop {

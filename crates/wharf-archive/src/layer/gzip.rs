@@ -1,4 +1,5 @@
-//! gzip (RFC 1952), fed with bytes: every member is read, and nothing else may follow.
+//! gzip (RFC 1952), fed with bytes: every member is read, and nothing but zeros may follow, as writers to
+//! tapes and block devices append them and gzip ignores them.
 //!
 //! The members' frame is read here and only the deflate data is handed to zlib-rs: its own gzip mode
 //! computes the checksum in its window, which costs a sixth of the speed (docs/speed.md).
@@ -37,6 +38,8 @@ pub(super) struct Gunzip {
     /// The last byte that was inflated.
     last: u8,
     marks: Option<Marks>,
+    /// Has a member been read to its end?
+    read_any: bool,
 }
 
 /// What comes next.
@@ -50,6 +53,8 @@ enum State {
     HeaderCrc(Field<2>),
     Deflate,
     Trailer(Field<TRAILER_LEN>),
+    /// Zeros to the end.
+    Zeros,
 }
 
 /// A field of `N` bytes that come in pieces.
@@ -89,6 +94,7 @@ impl Gunzip {
             end: 0,
             last: 0,
             marks: marking.then(Marks::new),
+            read_any: false,
         }
     }
 
@@ -112,6 +118,11 @@ impl Gunzip {
                         self.end_member(trailer)?;
                     }
                 }
+                State::Zeros if input.iter().all(|&b| b == 0) => input = &[],
+                State::Zeros => return Err(Fault::Behind("gzip")),
+                State::Header(field) if field.filled == 0 && input[0] == 0 && self.read_any => {
+                    self.state = State::Zeros;
+                }
                 _ => self.header(&mut input)?,
             }
         }
@@ -122,6 +133,7 @@ impl Gunzip {
     pub(super) fn finish(&self) -> Result<(), Fault> {
         match &self.state {
             State::Header(field) if field.filled == 0 => Ok(()),
+            State::Zeros => Ok(()),
             _ => Err(Fault::Truncated("its gzip data")),
         }
     }
@@ -131,8 +143,15 @@ impl Gunzip {
         let mut is_crc = false;
         match &mut self.state {
             State::Header(field) => {
-                if let Some(header) = field.take(input) {
-                    self.flags = check_header(header)?;
+                let header = field.take(input);
+                // The first member's magic brought us here. Of another one, each byte is compared when it is here:
+                // what ends early is not gzip that was cut off.
+                let here = field.filled.min(MAGIC.len());
+                if field.bytes[..here] != MAGIC[..here] {
+                    return Err(Fault::Behind("gzip"));
+                }
+                if let Some(header) = header {
+                    self.flags = check_flags(header)?;
                     self.next_part();
                 }
             }
@@ -169,7 +188,7 @@ impl Gunzip {
                     self.next_part();
                 }
             }
-            State::Deflate | State::Trailer(_) => {}
+            State::Deflate | State::Trailer(_) | State::Zeros => {}
         }
         match self.state {
             State::Deflate => self.crc.reset(),
@@ -250,6 +269,7 @@ impl Gunzip {
             return Err(Fault::Gzip("the length of its content is wrong"));
         }
         self.len = 0;
+        self.read_any = true;
         self.inflate.reset(false);
         self.state = State::Header(Field::new());
         Ok(())
@@ -257,14 +277,8 @@ impl Gunzip {
 }
 
 /// Gives the header's flags.
-fn check_header(header: [u8; HEADER_LEN]) -> Result<u8, Fault> {
+const fn check_flags(header: [u8; HEADER_LEN]) -> Result<u8, Fault> {
     let flags = header[3];
-    if !header.starts_with(&MAGIC) {
-        // The first member's magic brought us here.
-        return Err(Fault::Gzip(
-            "something that is not gzip follows the gzip data",
-        ));
-    }
     if flags & FLAGS_RESERVED != 0 {
         return Err(Fault::Gzip("a header has unknown flags"));
     }

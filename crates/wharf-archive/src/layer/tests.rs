@@ -42,6 +42,60 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     ::zstd::encode_all(content, 3).unwrap()
 }
 
+fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut bzip2 = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+    bzip2.write_all(content).unwrap();
+    bzip2.finish().unwrap()
+}
+
+/// xz without compression (the .xz file format, 1.2.1), which no library here writes. `dictionary` is the property
+/// that says how much memory it takes.
+fn xz(content: &[u8], dictionary: u8) -> Vec<u8> {
+    let crc = |bytes: &[u8]| crc32fast::hash(bytes).to_le_bytes();
+    let number = |mut value: u64| {
+        let mut bytes = Vec::new();
+        while value >= 0x80 {
+            bytes.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value.to_le_bytes()[0]);
+        bytes
+    };
+    let padded = |mut bytes: Vec<u8>| {
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    let flags = [0, 1];
+    let mut header = vec![2, 0, 0x21, 1, dictionary, 0, 0, 0];
+    header.extend(crc(&header));
+    let mut block = header;
+    for (place, chunk) in content.chunks(1 << 16).enumerate() {
+        block.push(if place == 0 { 1 } else { 2 });
+        block.extend(u16::try_from(chunk.len() - 1).unwrap().to_be_bytes());
+        block.extend(chunk);
+    }
+    block.push(0);
+    let unpadded = block.len() as u64 + 4;
+    let mut block = padded(block);
+    block.extend(crc(content));
+    let sizes = [number(unpadded), number(content.len() as u64)].concat();
+    let mut index = padded([&[0, 1][..], &sizes].concat());
+    index.extend(crc(&index));
+    let backward = u32::try_from(index.len() / 4 - 1).unwrap().to_le_bytes();
+    let footer = [&backward[..], &flags].concat();
+    let parts: [&[u8]; 8] = [
+        b"\xfd7zXZ\0",
+        &flags,
+        &crc(&flags),
+        &block,
+        &index,
+        &crc(&footer),
+        &footer,
+        b"YZ",
+    ];
+    parts.concat()
+}
+
 fn read(bytes: &[u8]) -> Result<LayerFacts, String> {
     read_within(bytes, Limits::USUAL, bytes.len().max(1))
 }
@@ -79,6 +133,16 @@ fn packed(archive: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         (
             "gzip, members",
             [gzip(one), gzip(b""), gzip(two), gzip(b"")].concat(),
+        ),
+        ("bzip2", bzip2(archive)),
+        (
+            "bzip2, streams",
+            [bzip2(one), bzip2(b""), bzip2(two)].concat(),
+        ),
+        ("xz", xz(archive, 16)),
+        (
+            "xz, streams",
+            [xz(one, 16), vec![0; 8], xz(two, 22)].concat(),
         ),
         ("zstd", zstd(archive)),
         ("zstd, level 19", ::zstd::encode_all(archive, 19).unwrap()),
@@ -141,6 +205,8 @@ fn nothing_at_all_is_an_empty_layer() {
         vec![],
         gzip(b""),
         zstd(b""),
+        bzip2(b""),
+        xz(&[0; 1024], 0),
         vec![0; 1024],
         gzip(&[0; 1024]),
     ] {
@@ -159,20 +225,62 @@ fn nothing_at_all_is_an_empty_layer() {
 #[test]
 fn refuses_what_follows_the_packed_data() {
     let archive = archive();
-    let reason = "something that is not gzip follows the gzip data";
-    for junk in [&b"junkjunkjunk"[..], &[0; 512], &zstd(b"")] {
+    for (how, bytes) in packed(&archive) {
+        let Some(how) = how.split(',').next().filter(|how| *how != "plain") else {
+            continue;
+        };
+        let reason = format!("something that is not {how} follows the {how} data");
+        for junk in [
+            &b"junkjunkjunk"[..],
+            b"j",
+            &[0, 0, 1],
+            &[[0; 512].to_vec(), gzip(b"")].concat(),
+            &[vec![0; 4 * OUTPUT], b"j".to_vec()].concat(),
+        ] {
+            let bytes = [&bytes[..], junk].concat();
+            for piece in [bytes.len(), OUTPUT, 7] {
+                let refusal = read_within(&bytes, Limits::USUAL, piece).unwrap_err();
+                let library = how == "zstd" && refusal.contains("zstd data is damaged");
+                let another = how == "xz" && junk.len() == 512;
+                assert!(refusal == reason || library || another, "{how}: {refusal}");
+            }
+        }
+    }
+    // What begins like gzip and is not, and what is gzip and cut off.
+    for junk in [&[0x1f, 0x8b, 0x07][..], &[0x1f, 0x00], &zstd(b"")] {
         let refusal = refused(&[gzip(&archive), junk.to_vec()].concat());
-        assert!(
-            refusal.ends_with(reason) || refusal.contains("ends in the middle"),
-            "{refusal}"
-        );
-        let refusal = refused(&[zstd(&archive), junk[..junk.len() - 1].to_vec()].concat());
-        assert!(refusal.contains("zstd"), "{refusal}");
+        assert_eq!(refusal, "something that is not gzip follows the gzip data");
     }
-    for junk in [&b"j"[..], &[0x1f], &[0x28], &[0]] {
-        assert!(refused(&[gzip(&archive), junk.to_vec()].concat()).contains("gzip data"));
-        assert!(refused(&[zstd(&archive), junk.to_vec()].concat()).contains("zstd data"));
+    for cut in [&[0x1f][..], &[0x1f, 0x8b, 0x08], &gzip(b"")[..9]] {
+        let refusal = refused(&[gzip(&archive), cut.to_vec()].concat());
+        assert_eq!(refusal, "it ends in the middle of its gzip data");
     }
+    assert!(refused(&[zstd(&archive), vec![0x28]].concat()).contains("zstd data"));
+}
+
+#[test]
+fn issue_12_zeros_behind_the_packed_data_are_padding() {
+    let archive = archive();
+    for (how, bytes) in packed(&archive) {
+        for zeros in [1, 4, 9, 10, 512, 3 * OUTPUT] {
+            let padded = [&bytes[..], &vec![0; zeros]].concat();
+            for piece in [padded.len(), OUTPUT, 700] {
+                let found = read_within(&padded, Limits::USUAL, piece);
+                let expected = if how == "plain" {
+                    facts(&padded)
+                } else {
+                    facts(&archive)
+                };
+                assert_eq!(
+                    found,
+                    Ok(expected),
+                    "{how}, {zeros} zeros, pieces of {piece}"
+                );
+            }
+        }
+    }
+    // In front of it they are something else.
+    assert!(read(&[&[0; 512][..], &gzip(&archive)].concat()).is_err());
 }
 
 #[test]
@@ -235,9 +343,21 @@ fn refuses_gzip_that_is_damaged() {
 }
 
 #[test]
-fn refuses_what_layers_are_not_packed_with() {
+fn names_what_is_damaged() {
     assert!(refused(b"BZh91AY&SY\0\0\0\0").contains("bzip2"));
     assert!(refused(b"\xfd7zXZ\0\0\0\0\0\0").contains("xz"));
+    let archive = archive();
+    for (packed, name) in [(bzip2(&archive), "bzip2"), (xz(&archive, 16), "xz")] {
+        for at in [packed.len() / 2, packed.len() - 5, 20] {
+            let mut bytes = packed.clone();
+            bytes[at] ^= 0x10;
+            assert!(
+                refused(&bytes).contains(name),
+                "{name}, {at}: {}",
+                refused(&bytes)
+            );
+        }
+    }
     // A file may well have a name that begins like bzip2.
     let mut header = tar::Header::new_gnu();
     header.set_size(0);
@@ -246,6 +366,17 @@ fn refuses_what_layers_are_not_packed_with() {
         .append_data(&mut header, "BZh9 the movie", &b""[..])
         .unwrap();
     assert!(read(&archive.into_inner().unwrap()).is_ok());
+}
+
+#[test]
+fn refuses_xz_that_would_not_fit() {
+    // Each step of the dictionary's size is half a power of two: 26 is 32 MiB, 28 is 64 MiB.
+    let archive = archive();
+    assert_eq!(read(&xz(&archive, 26)), Ok(facts(&archive)));
+    for large in [28, 30, 40] {
+        let refusal = refused(&xz(&archive, large));
+        assert!(refusal.contains("more than 40 MiB of memory"), "{refusal}");
+    }
 }
 
 /// Only the library's words tell that a window is too large: see that they still do.

@@ -5,17 +5,46 @@
 
 use std::sync::Arc;
 
+use super::bzip2::{self, Bunzip2};
 use super::fault::Fault;
 use super::gate::Gate;
 use super::gzip::{self, Gunzip};
 use super::seek::Point;
+use super::xz::{self, Unxz};
 use super::zstd::{self, Unzstd};
 
 /// How many bytes tell all the formats apart: bzip2's magic is this long.
-const SNIFF: usize = 10;
+pub(super) const SNIFF: usize = 10;
 
-const BZIP2_BLOCK: [u8; 6] = [0x31, 0x41, 0x59, 0x26, 0x53, 0x59];
-const XZ: [u8; 6] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
+/// What a layer is packed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packing {
+    None,
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+}
+
+impl Packing {
+    /// Decides by the first bytes, of which all formats need ten.
+    pub(crate) fn of(head: &[u8]) -> Self {
+        match head {
+            [0x50..=0x5f, magic @ ..] if magic.starts_with(&zstd::SKIPPABLE) => Self::Zstd,
+            // A file may well have a name that begins like bzip2, but not with a block of it.
+            [magic @ .., b'1'..=b'9', b0, b1, b2, b3, b4, b5]
+                if *magic == bzip2::MAGIC
+                    && [bzip2::BLOCK, bzip2::END].contains(&[*b0, *b1, *b2, *b3, *b4, *b5]) =>
+            {
+                Self::Bzip2
+            }
+            head if head.starts_with(&gzip::MAGIC) => Self::Gzip,
+            head if head.starts_with(&zstd::MAGIC) => Self::Zstd,
+            head if head.starts_with(&xz::MAGIC) => Self::Xz,
+            _ => Self::None,
+        }
+    }
+}
 
 /// Unpacks a layer, whatever it is packed with.
 pub(crate) struct Unpack {
@@ -34,6 +63,10 @@ enum Kind {
     Gzip(Box<Gunzip>),
     /// It is zstd.
     Zstd(Box<Unzstd>),
+    /// It is bzip2.
+    Bzip2(Box<Bunzip2>),
+    /// It is xz.
+    Xz(Box<Unxz>),
 }
 
 impl Unpack {
@@ -56,7 +89,7 @@ impl Unpack {
         match &mut self.kind {
             Kind::Gzip(gunzip) => gunzip.points(),
             Kind::Zstd(unzstd) => unzstd.points(),
-            Kind::Unknown(_) | Kind::Plain => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -92,6 +125,8 @@ impl Unpack {
             Kind::Unknown(_) | Kind::Plain => Ok(()),
             Kind::Gzip(gunzip) => gunzip.finish(),
             Kind::Zstd(unzstd) => unzstd.finish(),
+            Kind::Bzip2(bunzip2) => bunzip2.finish(),
+            Kind::Xz(unxz) => unxz.finish(),
         }
     }
 
@@ -104,6 +139,8 @@ impl Unpack {
             Kind::Unknown(_) | Kind::Plain => output(input),
             Kind::Gzip(gunzip) => gunzip.write(input, output),
             Kind::Zstd(unzstd) => unzstd.write(input, output),
+            Kind::Bzip2(bunzip2) => bunzip2.write(input, output),
+            Kind::Xz(unxz) => unxz.write(input, output),
         }
     }
 
@@ -112,22 +149,13 @@ impl Unpack {
         let Kind::Unknown(first) = std::mem::replace(&mut self.kind, Kind::Plain) else {
             return Ok(Vec::new());
         };
-        match &first[..] {
-            [0x50..=0x5f, magic @ ..] if magic.starts_with(&zstd::SKIPPABLE) => {
-                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter(), self.marking)?));
-            }
-            [b'B', b'Z', b'h', b'1'..=b'9', block @ ..] if *block == BZIP2_BLOCK => {
-                return Err(Fault::OtherCompression("bzip2"));
-            }
-            first if first.starts_with(&gzip::MAGIC) => {
-                self.kind = Kind::Gzip(Box::new(Gunzip::new(self.marking)))
-            }
-            first if first.starts_with(&zstd::MAGIC) => {
-                self.kind = Kind::Zstd(Box::new(Unzstd::new(self.windows.enter(), self.marking)?));
-            }
-            first if first.starts_with(&XZ) => return Err(Fault::OtherCompression("xz")),
-            _ => {}
-        }
+        self.kind = match Packing::of(&first) {
+            Packing::None => Kind::Plain,
+            Packing::Gzip => Kind::Gzip(Box::new(Gunzip::new(self.marking))),
+            Packing::Zstd => Kind::Zstd(Box::new(Unzstd::new(self.windows.enter(), self.marking)?)),
+            Packing::Bzip2 => Kind::Bzip2(Box::new(Bunzip2::new())),
+            Packing::Xz => Kind::Xz(Box::new(Unxz::new(self.windows.enter_alone()))),
+        };
         Ok(first)
     }
 }

@@ -1,5 +1,5 @@
 //! zstd (RFC 8878), fed with bytes: every frame is read, the ones to be skipped are skipped, and
-//! nothing else may follow.
+//! nothing but zeros may follow.
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
@@ -27,6 +27,8 @@ pub(super) struct Unzstd {
     output: Box<[u8]>,
     /// Is a frame begun and not ended?
     within: bool,
+    /// Zeros have begun behind the last frame.
+    zeros: bool,
     /// How many bytes came before, and how many were given.
     position: (u64, u64),
     /// The beginnings of frames, if they are wanted. The first one needs none.
@@ -42,6 +44,7 @@ impl Unzstd {
             decoder: decoder().map_err(fault)?,
             output: vec![0; OUTPUT].into(),
             within: false,
+            zeros: false,
             position: (0, 0),
             frames: marking.then(|| Kept::new(INTERVAL)),
             _pass: pass,
@@ -59,6 +62,15 @@ impl Unzstd {
         input: &[u8],
         output: &mut impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        if self.zeros || self.ended() && input.first() == Some(&0) {
+            self.zeros = true;
+            let only = input.iter().all(|&b| b == 0);
+            return if only {
+                Ok(())
+            } else {
+                Err(Fault::Behind("zstd"))
+            };
+        }
         let mut input = InBuffer::around(input);
         loop {
             let before = input.pos();
@@ -74,12 +86,22 @@ impl Unzstd {
                 self.position.0 += (input.pos() - before) as u64;
                 self.position.1 += given as u64;
             }
+            let rest = &input.src[input.pos()..];
+            if self.ended() && rest.first() == Some(&0) {
+                output(&self.output[..given])?;
+                return self.write(rest, output);
+            }
             output(&self.output[..given])?;
             // A full output may have more behind it, even when no input is left.
             if input.pos() == input.src.len() && given < self.output.len() {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells whether a frame has ended and none has begun.
+    const fn ended(&self) -> bool {
+        !self.within && self.position.0 > 0
     }
 
     /// A frame has begun where the last bytes that were read end.

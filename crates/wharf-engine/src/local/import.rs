@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use wharf_archive::LayerInspector;
 use wharf_archive::archive::{ArchiveError, spool};
+use wharf_archive::layer::{HEAD, is_packed};
 use wharf_core::content::Document;
 use wharf_core::event::Unwatched;
 use wharf_core::layer::{Inspect, LayerError};
@@ -31,10 +32,6 @@ use crate::{EngineError, ErrorKind, ImportInput, ImportOptions, Result};
 
 /// How many pieces of a download wait for the disk, some 16 KiB each.
 const PIECES: usize = 16;
-
-/// How packed bytes begin.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Makes an image, and names it.
 pub(super) async fn import(
@@ -182,10 +179,10 @@ struct Inspected {
 
 impl Write for Inspected {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let missing = ZSTD.len() - self.head.len();
+        let missing = HEAD - self.head.len();
         self.head.extend(bytes.iter().take(missing));
         // The layer's reader would unpack it, and its diff ID would not be that of the stored bytes.
-        if self.head.starts_with(&GZIP) || self.head.starts_with(&ZSTD) {
+        if is_packed(&self.head) {
             let reason = "it is packed twice".into();
             return Err(io::Error::other(LayerError { reason }));
         }
