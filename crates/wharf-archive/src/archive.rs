@@ -15,12 +15,17 @@
 
 mod entries;
 mod images;
+mod legacy;
 mod read;
 mod spool;
+mod v1;
 mod wire;
 mod write;
 
-pub use self::read::{ArchiveImage, ArchiveName, ArchiveSource, LeftOut, open_archive};
+pub use self::images::KnownLayers;
+pub use self::read::{
+    ArchiveImage, ArchiveName, ArchiveSource, LeftOut, open_archive, open_archive_beside,
+};
 pub use self::spool::{is_packed, spool};
 pub use self::write::{ArchiveSink, Saved};
 
@@ -94,12 +99,9 @@ pub enum ArchiveError {
     /// A name is none (Docker's words).
     #[error("invalid tag {0:?}")]
     Tag(String),
-    /// An archive of Docker before 1.10.
-    #[error(
-        "the archive is of a format from before Docker 1.10, without manifest.json; load it with an \
-         old Docker and save it again"
-    )]
-    Ancient,
+    /// `repositories` names a folder that the archive does not have (Docker's words).
+    #[error("invalid target ID: {0}")]
+    Target(String),
 }
 
 /// A result of reading or writing an archive.

@@ -4,7 +4,7 @@
 //! that isn't an `L` or `K` header, of duplicates the last one wins. Names are resolved here, in words
 //! alone: nothing of an archive is ever unpacked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
@@ -122,18 +122,15 @@ impl Entries {
         })
     }
 
-    /// The first folder at the top, by name.
-    pub(super) fn first_folder(&self) -> Option<&str> {
-        let folder = |(name, entry): (_, &Entry)| matches!(entry, Entry::Folder).then_some(name);
+    /// The folders at the top, sorted by name.
+    pub(super) fn top_folders(&self) -> BTreeSet<String> {
         let tops = self.0.iter().filter_map(|(name, entry)| {
-            let top: &str = name.split('/').next()?;
-            if top.len() < name.len() {
-                Some(top)
-            } else {
-                folder((top, entry))
-            }
+            let top = name.split('/').next()?;
+            let is_folder = top.len() < name.len() || matches!(entry, Entry::Folder);
+            is_folder.then_some(top)
         });
-        tops.filter(|top| !top.is_empty()).min()
+        let named = tops.filter(|top| !top.is_empty());
+        named.map(str::to_owned).collect()
     }
 }
 

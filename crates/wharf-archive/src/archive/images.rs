@@ -16,38 +16,44 @@ use wharf_core::content::DOCUMENT_MAX;
 use wharf_core::digest::Algorithm;
 use wharf_core::manifest::{Kind, Parts};
 use wharf_core::media_type::{
-    Compression, OCI_CONFIG, OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST, is_manifest,
-    layer_compression,
+    Compression, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, is_layer, is_manifest, layer_compression,
 };
 use wharf_core::{Descriptor, Digest, Hasher, ImageConfig, Manifest, Platform, Reference};
 
 use super::entries::{Entries, Place};
 use super::read::{ArchiveImage, ArchiveName, LeftOut, READ};
 use super::{ArchiveError, Result, wire};
+use crate::layer::{HEAD, media_type_of};
 
 /// Bounds the images of an archive, in number, for the memory of what is made of them.
-const IMAGES_MAX: u64 = 4096;
+pub(super) const IMAGES_MAX: u64 = 4096;
 
 /// Bounds the layers of all its images together, in number, for the same reason.
-const LAYERS_MAX: u64 = 65_536;
+pub(super) const LAYERS_MAX: u64 = 65_536;
 
 /// Bounds how deep indexes may lie in indexes.
 const DEPTH_MAX: usize = 3;
 
+/// Finds a layer elsewhere, by its diff ID.
+pub type KnownLayers<'a> = &'a dyn Fn(&Digest) -> Option<Descriptor>;
+
 /// An archive that is being opened.
-pub(super) struct Opening {
+pub(super) struct Opening<'a> {
+    /// Finds a layer that need not be in the archive, by its diff ID.
+    known: KnownLayers<'a>,
     pub(super) file: Arc<File>,
-    entries: Entries,
+    pub(super) entries: Entries,
     pub(super) blobs: HashMap<Digest, Place>,
     /// The manifests that were made for images without one.
     pub(super) made: HashMap<Digest, Bytes>,
     pub(super) left_out: Vec<LeftOut>,
-    layers: u64,
+    pub(super) layers: u64,
 }
 
-impl Opening {
-    pub(super) fn new(file: File, entries: Entries) -> Self {
+impl<'a> Opening<'a> {
+    pub(super) fn new(file: File, entries: Entries, known: KnownLayers<'a>) -> Self {
         Self {
+            known,
             file: Arc::new(file),
             blobs: blobs(&entries),
             entries,
@@ -70,26 +76,8 @@ impl Opening {
                 items.iter().map(|item| self.item(item, &listed)).collect()
             }
             None if self.entries.file(wire::INDEX).is_some() => self.listed(&listed),
-            None => Err(self.no_images()),
+            None => self.legacy(),
         }
-    }
-
-    /// Docker's words for an archive without images.
-    fn no_images(&self) -> ArchiveError {
-        let path = match self.entries.first_folder() {
-            Some(folder) => {
-                let path = format!("{folder}/json");
-                if self.entries.file(&path).is_some() {
-                    return ArchiveError::Ancient;
-                }
-                path
-            }
-            None if self.entries.file(wire::REPOSITORIES).is_some() => {
-                return ArchiveError::Ancient;
-            }
-            None => wire::REPOSITORIES.to_owned(),
-        };
-        ArchiveError::Missing(path)
     }
 
     /// An image of manifest.json.
@@ -176,17 +164,15 @@ impl Opening {
     /// A layer of manifest.json. What is plain is named by its diff ID already; what is packed has to be
     /// hashed first.
     fn layer(&mut self, path: &str, diff_id: &Digest) -> Result<Descriptor> {
-        let missing = || ArchiveError::Missing(path.to_owned());
-        let place = self.entries.file(path).ok_or_else(missing)?;
-        let mut magic = [0; 4];
-        if place.size >= magic.len() as u64 {
-            self.file.read_exact_at(&mut magic, place.offset)?;
-        }
-        let media_type = match magic {
-            [0x1f, 0x8b, ..] => OCI_LAYER_GZIP,
-            [0x28, 0xb5, 0x2f, 0xfd] => OCI_LAYER_ZSTD,
-            _ => OCI_LAYER,
+        let Some(place) = self.entries.file(path) else {
+            // Docker 28.5 takes an archive without a layer that it has.
+            let known = (self.known)(diff_id);
+            return known.ok_or_else(|| ArchiveError::Missing(path.to_owned()));
         };
+        let mut head = [0; HEAD];
+        let length = HEAD.min(usize::try_from(place.size).unwrap_or(HEAD));
+        self.file.read_exact_at(&mut head[..length], place.offset)?;
+        let media_type = media_type_of(&head[..length]);
         let digest = if media_type == OCI_LAYER {
             diff_id.clone()
         } else {
@@ -196,7 +182,7 @@ impl Opening {
         Ok(Descriptor::new(media_type, digest, place.size))
     }
 
-    fn hash(&self, place: Place) -> Result<Digest> {
+    pub(super) fn hash(&self, place: Place) -> Result<Digest> {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         let (mut buffer, mut at) = (
             vec![0; usize::try_from(READ).unwrap_or_default()],
@@ -268,7 +254,7 @@ impl Opening {
             Kind::Artifact(parts) => parts.artifact_type.unwrap_or(parts.config.media_type),
             // cosign's signatures have an image's config, and nothing that is a layer.
             Kind::Image(parts) => {
-                let is_layer = |d: &Descriptor| layer_compression(&d.media_type).is_some();
+                let is_layer = |d: &Descriptor| is_layer(&d.media_type);
                 let strange = parts.layers.first().filter(|d| !is_layer(d))?;
                 strange.media_type.clone()
             }
@@ -373,7 +359,7 @@ impl Opening {
                 .all(|p| !p.layers.is_empty() && p.layers.iter().all(plain))
     }
 
-    fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+    pub(super) fn json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(place) = self.entries.file(name) else {
             return Ok(None);
         };
@@ -383,7 +369,7 @@ impl Opening {
             .map_err(|error| document(name, reason(&error)))
     }
 
-    fn document(&self, name: &str, place: Place) -> Result<Bytes> {
+    pub(super) fn document(&self, name: &str, place: Place) -> Result<Bytes> {
         let (size, max) = (place.size, DOCUMENT_MAX);
         if size > max {
             let name = name.to_owned();
@@ -395,7 +381,7 @@ impl Opening {
     }
 }
 
-fn parse_config(name: &str, raw: Bytes) -> Result<ImageConfig> {
+pub(super) fn parse_config(name: &str, raw: Bytes) -> Result<ImageConfig> {
     ImageConfig::parse(raw).map_err(|error| document(name, error))
 }
 
@@ -435,7 +421,7 @@ fn bare(descriptor: &Descriptor) -> Descriptor {
     )
 }
 
-fn document(name: &str, reason: impl ToString) -> ArchiveError {
+pub(super) fn document(name: &str, reason: impl ToString) -> ArchiveError {
     ArchiveError::Document {
         name: name.to_owned(),
         reason: reason.to_string(),
@@ -450,7 +436,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-fn limit(number: impl TryInto<u64>, what: &'static str, max: u64) -> Result<()> {
+pub(super) fn limit(number: impl TryInto<u64>, what: &'static str, max: u64) -> Result<()> {
     match number.try_into() {
         Ok(number) if number <= max => Ok(()),
         _ => Err(ArchiveError::TooMany { what, max }),

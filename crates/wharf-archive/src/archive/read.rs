@@ -13,7 +13,7 @@ use wharf_core::{ContentError, Descriptor, Digest, Platform, Reader, Reference, 
 
 use super::Result;
 use super::entries::{Entries, Place};
-use super::images::Opening;
+use super::images::{KnownLayers, Opening};
 
 /// How much is read at once, in bytes. Each read is a trip to another thread.
 pub(super) const READ: u64 = 256 * 1024;
@@ -68,8 +68,13 @@ pub struct ArchiveName {
 
 /// Opens an archive that isn't packed as a whole (else see [`spool`](super::spool)).
 pub fn open_archive(file: File) -> Result<ArchiveSource> {
+    open_archive_beside(file, &|_| None)
+}
+
+/// The same, where layers may be missing in the archive that are elsewhere. The images then refer to those.
+pub fn open_archive_beside(file: File, known: KnownLayers<'_>) -> Result<ArchiveSource> {
     let entries = Entries::read(&file)?;
-    let mut opening = Opening::new(file, entries);
+    let mut opening = Opening::new(file, entries, known);
     let images = opening.images()?;
     Ok(ArchiveSource {
         inner: Arc::new(Inner {
@@ -102,6 +107,12 @@ impl ArchiveSource {
             .chain(inner.made.keys())
             .cloned()
             .collect()
+    }
+
+    /// A document that was made for an image without one.
+    #[cfg(test)]
+    pub(super) fn inner_made(&self, digest: &Digest) -> Bytes {
+        self.inner.made[digest].clone()
     }
 
     /// Is it in the archive, with that size? An index may list what was not saved.

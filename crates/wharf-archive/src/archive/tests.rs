@@ -135,14 +135,113 @@ fn refuses_a_million_tiny_entries() {
     ));
 }
 
+/// An archive of Docker before 1.10: its folders, each with a parent, and its `repositories`.
+fn ancient(folders: &[(&str, &str)], repositories: &str) -> Vec<u8> {
+    let layer = vec![0; 1024];
+    let packed = zstd::encode_all(&layer[..], 1).unwrap();
+    let mut files = Vec::new();
+    for (number, (id, parent)) in folders.iter().enumerate() {
+        let json =
+            format!(r#"{{"id":"{id}","parent":"{parent}","os":"linux","architecture":"amd64"}}"#);
+        files.push((format!("{id}/json"), json.into_bytes()));
+        files.push((format!("{id}/VERSION"), b"1.0".to_vec()));
+        let layer = if number == 0 { &packed } else { &layer };
+        files.push((format!("{id}/layer.tar"), layer.clone()));
+    }
+    files.push(("repositories".to_owned(), repositories.as_bytes().to_vec()));
+    let entries = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), EntryType::Regular, "", &bytes[..]));
+    let entries: Vec<_> = entries.collect();
+    archive(&entries)
+}
+
 #[test]
-fn refuses_archives_of_before_docker_1_10() {
+fn issue_12_images_of_before_docker_1_10_are_found() {
+    let folders = [("c", "b"), ("a", ""), ("b", "a"), ("d", "a")];
+    let bytes = ancient(
+        &folders,
+        r#"{"x/y":{"1":"c","base":"a"},"z":{"latest":"c"}}"#,
+    );
+    let found = open_archive(file(&bytes)).unwrap();
+    let images: Vec<(Vec<String>, usize)> = found
+        .images()
+        .iter()
+        .map(|image| {
+            let names = image.names.iter().map(|name| name.reference.familiar());
+            let config = found.inner_made(&image.image);
+            let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+            (
+                names.collect(),
+                config["rootfs"]["diff_ids"].as_array().unwrap().len(),
+            )
+        })
+        .collect();
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect::<Vec<_>>()
+    };
+    // The parent `b` has no name, and is no image of its own.
+    let expected = [
+        (names(&["x/y:base"]), 1),
+        (names(&["x/y:1", "z:latest"]), 3),
+        (names(&[]), 2),
+    ];
+    assert_eq!(images, expected);
+    assert!(
+        open_archive(file(&ancient(&[], "{}")))
+            .unwrap()
+            .images()
+            .is_empty()
+    );
+}
+
+#[test]
+fn refuses_archives_of_before_docker_1_10_that_are_not_whole() {
     let bytes = archive(&[
         ("abc/", EntryType::Directory, "", b""),
         ("abc/json", EntryType::Regular, "", b"{}"),
         ("repositories", EntryType::Regular, "", b"{}"),
     ]);
-    assert!(matches!(error(&bytes), ArchiveError::Ancient));
+    let said = |bytes: &[u8]| error(bytes).to_string();
+    assert_eq!(
+        said(&bytes),
+        "open abc/layer.tar: no such file or directory"
+    );
+    assert_eq!(said(&bytes[..1024]), "unexpected EOF");
+    let no_names = archive(&[("abc/json", EntryType::Regular, "", b"{}")]);
+    assert_eq!(
+        said(&no_names),
+        "open repositories: no such file or directory"
+    );
+    let none = archive(&[("abc/other", EntryType::Regular, "", b"{}")]);
+    assert_eq!(said(&none), "open abc/json: no such file or directory");
+    for (folders, repositories, words) in [
+        (
+            &[("a", "b")][..],
+            "{}",
+            "open b/json: no such file or directory",
+        ),
+        (&[("a", "b"), ("b", "a")], r#"{"x":{"1":"a"}}"#, "never end"),
+        (&[("a", "a")], r#"{"x":{"1":"a"}}"#, "never end"),
+        (&[("a", "")], r#"{"x":{"1":"b"}}"#, "invalid target ID: b"),
+        (&[("a", "")], r#"{"X":{"1":"a"}}"#, "invalid tag"),
+        (
+            &[("a", "")],
+            r#"{"x":{"1":7}}"#,
+            "repositories in the archive is malformed",
+        ),
+        (
+            &[("a", "")],
+            "[",
+            "repositories in the archive is malformed",
+        ),
+    ] {
+        let refused = said(&ancient(folders, repositories));
+        assert!(refused.contains(words), "{words}: {refused}");
+    }
 }
 
 #[test]

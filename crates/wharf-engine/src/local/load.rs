@@ -4,17 +4,20 @@
 //! Then each image is copied into the store, which verifies every byte, and only then named. What is listed
 //! beside the images, a signature or a chart, is left out, and that is said.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use wharf_archive::LayerInspector;
 use wharf_archive::archive::{
-    ArchiveError, ArchiveImage, ArchiveSource, LeftOut, is_packed, open_archive, spool,
+    ArchiveError, ArchiveImage, ArchiveSource, LeftOut, is_packed, open_archive_beside, spool,
 };
+use wharf_archive::layer::{HEAD, media_type_of};
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
-use wharf_core::{Descriptor, Event, Watch};
+use wharf_core::{Descriptor, Digest, Event, Watch};
 use wharf_store::{Lease, SinkOptions, Store, WhileRoom};
 
 use super::translate::{self, Origin};
@@ -30,12 +33,13 @@ pub(super) async fn load(
     options: &LoadOptions,
     watch: Arc<dyn Watch>,
 ) -> Result<Vec<Loaded>> {
-    let opening = store.clone();
-    let opened = wharf_os::blocking::start(move || open(&opening, input)).await;
+    // Held until the names are set: nothing that was just stored, or that the archive left out because it is
+    // here, is collected before.
+    let lease = Arc::new(store.lease()?);
+    let (opening, holding) = (store.clone(), Arc::clone(&lease));
+    let opened = wharf_os::blocking::start(move || open(&opening, &holding, input)).await;
     let source = opened.map_err(|e| EngineError::new(ErrorKind::Internal, e.to_string()))??;
     check_for_images(&source)?;
-    // Held until the names are set: nothing that was just stored is collected before.
-    let lease = Arc::new(store.lease()?);
     let held = Arc::clone(&lease);
     let loaded = load_all(store, settings, &source, options, held, Arc::clone(&watch)).await;
     if loaded.is_err() {
@@ -127,7 +131,7 @@ fn kind_of(out: &LeftOut) -> &str {
 }
 
 /// Opens the archive, through a file of its own if need be.
-fn open(store: &Store, input: LoadInput) -> Result<ArchiveSource> {
+fn open(store: &Store, lease: &Lease, input: LoadInput) -> Result<ArchiveSource> {
     let file = match input {
         LoadInput::File(file) if is_plain_file(&file) => {
             if is_packed(&file).map_err(ArchiveError::from)? {
@@ -139,7 +143,36 @@ fn open(store: &Store, input: LoadInput) -> Result<ArchiveSource> {
         LoadInput::File(file) => unpacked(store, file)?,
         LoadInput::Stream(stream) => unpacked(store, stream)?,
     };
-    Ok(open_archive(file)?)
+    let failed = RefCell::new(None);
+    let known = |diff_id: &Digest| {
+        let found = known_layer(store, lease, diff_id);
+        found.unwrap_or_else(|error| {
+            *failed.borrow_mut() = Some(error);
+            None
+        })
+    };
+    let opened = open_archive_beside(file, &known);
+    match failed.take() {
+        Some(error) => Err(error),
+        None => Ok(opened?),
+    }
+}
+
+/// A layer that is in the store, and is not collected while the lease lives.
+fn known_layer(store: &Store, lease: &Lease, diff_id: &Digest) -> Result<Option<Descriptor>> {
+    let blobs = store.read(|rows| Ok::<_, EngineError>(rows.blobs_of_layer(diff_id)?))?;
+    for (digest, size) in blobs {
+        lease.hold(&digest)?;
+        // It may have been collected just before.
+        let Some(blob) = store.blob(&digest)? else {
+            continue;
+        };
+        let mut head = Vec::new();
+        let read = (&blob.file).take(HEAD as u64).read_to_end(&mut head);
+        read.map_err(|error| EngineError::new(ErrorKind::Internal, error.to_string()))?;
+        return Ok(Some(Descriptor::new(media_type_of(&head), digest, size)));
+    }
+    Ok(None)
 }
 
 /// From its beginning: `wharf load < FILE` may be handed one that was read in part.
