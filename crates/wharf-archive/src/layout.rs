@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,8 +21,13 @@ use wharf_core::{
     Watch,
 };
 
+use crate::outside::Destination;
+
 /// How much is read at once, in bytes.
 const READ: u64 = 256 * 1024;
+
+/// The permissions of its files: images may hold secrets.
+const MODE: u32 = 0o600;
 
 /// A layout. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -67,9 +72,9 @@ impl Layout {
 
     fn publish(&self, name: &str, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(self.folder.as_path())?;
-        let mut file = tempfile::NamedTempFile::new_in(self.folder.as_path())?;
-        file.write_all(content)?;
-        persist(file, &self.folder.join(name))
+        let file = Destination::open(&self.folder.join(name))?.new_file()?;
+        file.file().write_all(content)?;
+        file.finish_durably(MODE)
     }
 
     /// Is there a blob of this digest and size?
@@ -85,13 +90,6 @@ impl Layout {
     fn has(&self, what: &Descriptor) -> bool {
         fs::metadata(self.path(&what.digest)).is_ok_and(|d| d.is_file() && d.len() == what.size)
     }
-}
-
-fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[async_trait]
@@ -179,7 +177,8 @@ impl Sink for Layout {
         let path = self.path(&what.digest);
         let folder = path.parent().unwrap_or(&self.folder).to_owned();
         fs::create_dir_all(&folder).map_err(ContentError::place)?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(ContentError::place)?;
+        let begun = Destination::open(&path).and_then(|place| place.new_file());
+        let begun = begun.map_err(ContentError::place)?;
         if is_manifest(&what.media_type) {
             let raw = read_document(source.as_ref(), what).await?;
             let document = |error| ContentError::Document {
@@ -195,8 +194,9 @@ impl Sink for Layout {
                 let (what, place) = (child.digest.clone(), Sink::place(self));
                 return Err(ContentError::Missing { what, place });
             }
-            file.write_all(&raw).map_err(ContentError::place)?;
-            return persist(file, &path).map_err(ContentError::place);
+            let written = begun.file().write_all(&raw);
+            let finished = written.and_then(|()| begun.finish_durably(MODE));
+            return finished.map_err(ContentError::place);
         }
         let mut reader = source.open(what, 0..what.size).await?;
         let (mut hasher, mut done) = (Hasher::new(what.digest.algorithm()), 0);
@@ -207,7 +207,8 @@ impl Sink for Layout {
                 break;
             }
             hasher.update(&bytes);
-            file.write_all(&bytes).map_err(ContentError::place)?;
+            let written = begun.file().write_all(&bytes);
+            written.map_err(ContentError::place)?;
             let (digest, total) = (what.digest.clone(), what.size);
             let status = LayerStatus::Downloading { done, total };
             watch.event(Event::Layer { digest, status });
@@ -230,7 +231,7 @@ impl Sink for Layout {
                 place,
             });
         }
-        persist(file, &path).map_err(ContentError::place)
+        begun.finish_durably(MODE).map_err(ContentError::place)
     }
 }
 

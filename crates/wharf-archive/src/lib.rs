@@ -6,6 +6,7 @@
 //! | [`layout`] | a folder as a place to copy from and to: an OCI layout |
 //! | [`layer`] | reads a layer as it comes: gzip, zstd or plain; its diff ID and its size |
 //! | [`files`] | what is in layers: written down while they pass, merged, read back |
+//! | [`outside`] | writes files and folders outside of the store, below opened folders |
 //! | [`pack`](mod@pack) | packs a plain layer, on all cores |
 //! | [`write`](mod@write) | writes a small layer, the same bytes every time |
 //!
@@ -16,6 +17,7 @@ pub mod archive;
 pub mod files;
 pub mod layer;
 pub mod layout;
+pub mod outside;
 pub mod pack;
 pub mod write;
 

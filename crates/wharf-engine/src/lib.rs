@@ -10,7 +10,6 @@ pub mod filter;
 pub mod glob;
 mod local;
 pub mod settings;
-pub mod target;
 pub mod types;
 pub mod when;
 pub mod words;

@@ -6,7 +6,7 @@
 //! | 1 | an error |
 //! | 64 | a template of `inspect` cannot be read: Docker's code |
 //! | 125 | a flag that does not exist, or has a wrong value: Docker's code |
-//! | 130, 143 | interrupted by ^C, told to end |
+//! | 129, 130, 143 | its terminal was closed, interrupted by ^C, told to end |
 //! | 141 | nobody reads the output any more, as the shell has it for SIGPIPE |
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -139,6 +139,17 @@ pub(crate) const fn interrupted(number: u8) -> Failure {
         "told to end: what has come so far is kept, and the same command goes on from there"
     };
     Failure::Signal { number, message }
+}
+
+/// Ends the program after a signal, once what it had begun to write is gone.
+pub(crate) fn end_by_signal(number: u8) -> ! {
+    let why = if number == SIGINT {
+        "interrupted"
+    } else {
+        "told to end"
+    };
+    say(&format!("{why}: what was not finished is removed\n"));
+    std::process::exit((SIGNAL_BASE + number).into())
 }
 
 /// Ends the program: says what went wrong, and answers with its code.

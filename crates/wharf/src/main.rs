@@ -12,6 +12,7 @@
 //! | [`exit`] | the one file that turns errors into text and exit codes |
 //! | [`context`] | what every command is handed |
 //! | [`runtime`] | threads and signals |
+//! | [`interrupt`] | removes unfinished files when a signal comes |
 //! | [`log`] | `--debug` |
 //!
 //! What images are and how they come and go is `wharf_engine`'s business.
@@ -22,6 +23,7 @@ mod context;
 mod docker_config;
 mod environment;
 mod exit;
+mod interrupt;
 mod log;
 mod print;
 mod progress;

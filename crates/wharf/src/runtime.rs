@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{self, Failure, Result, interrupted};
 
-/// SIGINT's and SIGTERM's numbers.
+/// The numbers of SIGHUP, SIGINT and SIGTERM.
+const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
@@ -40,15 +41,34 @@ pub(crate) fn heavy<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let result = runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_start)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(cannot_start)?;
+        let mut hangup = hangup()?;
         tokio::select! {
             result = work => result,
             _ = interrupt.recv() => Err(interrupted(SIGINT)),
             _ = terminate.recv() => Err(interrupted(SIGTERM)),
+            () = received(hangup.as_mut()) => Err(interrupted(SIGHUP)),
         }
     });
     // Threads that still write are cut off as by a crash: the store is made for that.
     runtime.shutdown_background();
     result
+}
+
+/// Tells when the terminal is closed. Returns `None` if `nohup` asked to ignore that: asking for the signal would
+/// end it.
+fn hangup() -> Result<Option<Signal>> {
+    if !crate::interrupt::heeds(SIGHUP) {
+        return Ok(None);
+    }
+    signal(SignalKind::hangup()).map(Some).map_err(cannot_start)
+}
+
+/// Waits for a signal, or for ever.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Becomes ready with the first signal that asks the program to end: for servers, which end well. From this call on

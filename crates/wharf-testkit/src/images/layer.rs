@@ -8,6 +8,9 @@ use wharf_core::media_type::Compression;
 
 use crate::random::Random;
 
+/// How long a name is in a header at most, in bytes.
+const NAME_LEN: usize = 100;
+
 /// The time of every file: 2024-01-01, so that the bytes do not depend on the day.
 const MTIME: u64 = 1_704_067_200;
 
@@ -95,6 +98,12 @@ impl Layer {
         link: Option<&str>,
         data: &[u8],
     ) -> Self {
+        if path.len() > NAME_LEN {
+            // GNU's way to a longer name: an entry of its own in front.
+            let long = [path.as_bytes(), &[0]].concat();
+            let gnu = tar::EntryType::GNULongName;
+            self = self.entry("././@LongLink", gnu, 0, None, &long);
+        }
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(mode);
@@ -102,7 +111,8 @@ impl Layer {
         header.set_size(data.len() as u64);
         // Byte for byte: the library refuses the names that attacks are made of.
         let old = header.as_old_mut();
-        old.name[..path.len()].copy_from_slice(path.as_bytes());
+        let start = path.len().min(NAME_LEN);
+        old.name[..start].copy_from_slice(&path.as_bytes()[..start]);
         if let Some(target) = link {
             old.linkname[..target.len()].copy_from_slice(target.as_bytes());
         }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::Args;
 use wharf_archive::files::Kind;
 
-use super::files::{platform, split_whole, wrong};
+use super::files::{platform, split_whole, warn, wrong};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 
@@ -28,6 +28,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     for name in &arguments.names {
         let (image, path) = split_whole(name)?;
         let files = engine.files(image, platform.as_ref())?;
+        warn(&files.notices());
         let place = files
             .tree
             .find(path.as_bytes())

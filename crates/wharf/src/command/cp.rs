@@ -4,20 +4,21 @@
 //! has something in it already.
 
 use std::collections::HashMap;
-use std::fs;
+use std::collections::hash_map::Entry;
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal as _, Seek as _, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use wharf_archive::files::{Kind, Node, Place};
-use wharf_engine::target::{folder_of, obstacle};
+use wharf_archive::outside::{Destination, obstacle};
 use wharf_engine::{ImageFiles, LocalEngine, is_file};
 
-use super::files::{platform, split_whole, wrong};
+use super::files::{platform, split_whole, warn, wrong};
 use crate::context::Context;
-use crate::exit::{Failure, Result, say};
+use crate::exit::{Failure, Result};
+use crate::interrupt;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -42,6 +43,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
     let files = engine.files(image, platform.as_ref())?;
+    warn(&files.notices());
     let bytes = path.as_bytes();
     let found = if arguments.follow_link || path.ends_with('/') {
         files.tree.find(bytes)
@@ -56,51 +58,64 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         }
         return to_stdout(&engine, &files, place);
     }
+    interrupt::guarded(|| to_disk(&engine, &files, (place, path), Path::new(to)))
+}
+
+/// A file or a folder, written to this machine.
+fn to_disk(
+    engine: &LocalEngine,
+    files: &ImageFiles,
+    (place, path): (Place, &str),
+    to: &Path,
+) -> Result<()> {
     let whole = files.tree.path(place);
     let name = whole.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    let name = std::ffi::OsStr::from_bytes(name);
-    let to = Path::new(to);
-    if files.tree.kind(place) != Kind::Folder {
-        let target = if to.is_dir() {
-            to.join(name)
-        } else {
-            to.to_owned()
-        };
-        return one(&engine, &files, place, &target);
-    }
+    let cannot =
+        |error: io::Error| Failure::error(format!("cannot write {}: {error}", to.display()));
+    let into_folder = to.is_dir();
+    let is_folder = files.tree.kind(place) == Kind::Folder;
     // `docker cp`: the folder itself goes into one that is there, unless the path ends with `/.`.
-    let inside = to.is_dir() && !path.ends_with("/.") && place != Place::ROOT;
-    let target = if inside { to.join(name) } else { to.to_owned() };
-    for notice in engine.extract(&files, place, &target)? {
-        say(&format!("WARNING: {notice}\n"));
+    let inside = into_folder && (!is_folder || !path.ends_with("/.") && place != Place::ROOT);
+    let destination = if inside {
+        Destination::in_folder(to, OsStr::from_bytes(name))
+    } else {
+        Destination::open(to)
+    };
+    let mut destination = destination.map_err(cannot)?;
+    if !is_folder {
+        if files.tree.kind(place) == Kind::File {
+            destination = destination.followed().map_err(cannot)?;
+        }
+        return one(engine, files, place, &destination);
     }
+    warn(&engine.extract(files, place, &destination)?);
     Ok(())
 }
 
 /// One file or link, in the place of what was there.
-fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) -> Result<()> {
+fn one(
+    engine: &LocalEngine,
+    files: &ImageFiles,
+    place: Place,
+    destination: &Destination,
+) -> Result<()> {
     let node = files.tree.node(place);
-    let cannot =
-        |error: &io::Error| Failure::error(format!("cannot write {}: {error}", target.display()));
+    let path = destination.path().display();
+    let cannot = |error: io::Error| Failure::error(format!("cannot write {path}: {error}"));
     if node.entry.kind == Kind::Symlink {
-        let link = PathBuf::from(std::ffi::OsStr::from_bytes(node.entry.link));
-        return std::os::unix::fs::symlink(link, target).map_err(|error| cannot(&error));
+        let link = OsStr::from_bytes(node.entry.link);
+        return destination.new_link(link).map_err(cannot);
     }
     if !is_file(&node) {
         return Err(Failure::error(
             "devices and pipes are not copied; see `wharf unpack`",
         ));
     }
-    // Into what a link leads to; what is no file is not replaced by one.
-    let through = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-    let target = through.as_path();
-    if let Some(obstacle) = obstacle(target) {
-        let message = format!("{}: {obstacle}", target.display());
-        return Err(Failure::error(message));
+    if let Some(obstacle) = obstacle(destination) {
+        return Err(Failure::error(format!("{path}: {obstacle}")));
     }
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder_of(target)).map_err(|error| cannot(&error))?;
-    let mut length = 0;
+    let new = destination.new_file().map_err(cannot)?;
+    let (mut file, mut length) = (new.file(), 0);
     engine.read_files(files, &[place], &mut |_, bytes| {
         length += bytes.len() as u64;
         // What is all zeros takes no room: a hole stays one.
@@ -110,16 +125,9 @@ fn one(engine: &LocalEngine, files: &ImageFiles, place: Place, target: &Path) ->
             file.write_all(bytes)
         }
     })?;
-    file.as_file()
-        .set_len(length)
-        .map_err(|error| cannot(&error))?;
+    file.set_len(length).map_err(cannot)?;
     // Whose it is, and what it may do as somebody else, stays in the image.
-    let mode = fs::Permissions::from_mode(node.entry.mode & 0o777);
-    file.as_file()
-        .set_permissions(mode)
-        .map_err(|error| cannot(&error))?;
-    file.persist(target).map_err(|error| cannot(&error.error))?;
-    Ok(())
+    new.finish(node.entry.mode & 0o777).map_err(cannot)
 }
 
 /// A tar of it, as `docker cp … -` writes one.
@@ -130,39 +138,39 @@ fn to_stdout(engine: &LocalEngine, files: &ImageFiles, place: Place) -> Result<(
         .iter()
         .rposition(|&b| b == b'/')
         .map_or(0, |at| at + 1);
-    let mut all = vec![(whole, place)];
-    if tree.kind(place) == Kind::Folder {
-        all.extend(tree.below(place));
-    }
-    all.retain(|(path, _)| !path.is_empty());
     let mut out = tar::Builder::new(BufWriter::new(io::stdout().lock()));
-    // What has one place in one layer is one file with several names.
+    // What has one place in one layer is one file with several names. Names are put together when they are
+    // needed: of a million deep files they would take gigabytes.
     let (mut contents, mut links, mut first) = (Vec::new(), Vec::new(), HashMap::new());
-    for (path, place) in &all {
-        let node = tree.node(*place);
+    let mut add = |path: &[u8], place: Place| {
+        let node = tree.node(place);
         if !is_file(&node) || node.entry.size == 0 {
-            append(&mut out, &path[start..], &node).map_err(Failure::output)?;
-            continue;
+            return append(&mut out, &path[start..], &node);
         }
-        let known = *first
-            .entry((node.layer, node.entry.offset))
-            .or_insert(path.as_slice());
-        if known == path {
-            contents.push((path, *place));
-        } else {
-            links.push((path, known));
+        match first.entry((node.layer, node.entry.offset)) {
+            Entry::Vacant(entry) => {
+                entry.insert(place);
+                contents.push(place);
+            }
+            Entry::Occupied(known) => links.push((place, *known.get())),
         }
+        Ok(())
+    };
+    if !whole.is_empty() {
+        add(&whole, place).map_err(Failure::output)?;
+    }
+    if tree.kind(place) == Kind::Folder {
+        tree.walk(place, &mut add).map_err(Failure::output)?;
     }
     // File by file in the layers' order, so that each layer is read once.
-    let places: Vec<Place> = contents.iter().map(|(_, place)| *place).collect();
     let (mut last, mut left, mut failed) = (usize::MAX, 0_u64, None);
-    let read = engine.read_files(files, &places, &mut |at, bytes| {
-        let (path, place) = contents[at];
+    let read = engine.read_files(files, &contents, &mut |at, bytes| {
+        let place = contents[at];
         let written = (|| {
             if last != at {
                 let node = tree.node(place);
                 (last, left) = (at, node.entry.size);
-                append(&mut out, &path[start..], &node)?;
+                append(&mut out, &tree.path(place)[start..], &node)?;
             }
             left -= bytes.len() as u64;
             out.get_mut().write_all(bytes)?;
@@ -179,7 +187,8 @@ fn to_stdout(engine: &LocalEngine, files: &ImageFiles, place: Place) -> Result<(
         return Err(Failure::output(error));
     }
     read?;
-    for (path, target) in links {
+    for (place, target) in links {
+        let (path, target) = (tree.path(place), tree.path(target));
         link(&mut out, &path[start..], &target[start..]).map_err(Failure::output)?;
     }
     let mut rest = out.into_inner().map_err(Failure::output)?;

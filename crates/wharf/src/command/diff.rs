@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,11 +14,13 @@ use wharf_archive::files::{Entry, Kind, Place};
 use wharf_core::human::table_size;
 use wharf_engine::{FileLayer, ImageFiles};
 
-use super::files::{platform, shown};
+use super::files::{platform, shown, warn};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::print::json::{Html, indented};
-use crate::print::print;
+
+/// How much is written at once, in bytes.
+const BUFFER: usize = 64 * 1024;
 
 /// The config's fields that are compared, beside those of `config` itself.
 const FIELDS: [&str; 6] = [
@@ -64,9 +67,12 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
     let (a, b) = engine.files_of_both(a, b, platform.as_ref())?;
+    for files in [&a, &b] {
+        warn(&files.notices());
+    }
     let (config, layers, changes) = (configs(&a, &b), Layers::of(&a, &b), Changes::of(&a, &b));
     match arguments.format.as_deref() {
-        None | Some("") => print(&text(&config, &layers, &changes)),
+        None | Some("") => text(&config, &layers, &changes, &mut output()).map_err(Failure::output),
         Some("json") => {
             let all = json!({
                 "Config": config.iter().map(|(field, before, after)| {
@@ -77,9 +83,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
                     "Removed": layers.only_a.iter().map(layer).collect::<Vec<_>>(),
                     "Added": layers.only_b.iter().map(layer).collect::<Vec<_>>(),
                 },
-                "Files": changes.all.iter().map(|one| changes.json(one)).collect::<Vec<_>>(),
+                "Files": [],
             });
-            print(&(indented(&all, Html::Plain) + "\n"))
+            json(&all, &changes, &mut output()).map_err(Failure::output)
         }
         Some(other) => Err(Failure::with_hint(
             format!("{other:?} is no format of a comparison"),
@@ -208,7 +214,36 @@ fn is_same(a: &Entry<'_>, b: &Entry<'_>) -> bool {
         && (a.link, a.attributes) == (b.link, b.attributes)
 }
 
-fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &Changes<'_>) -> String {
+/// Standard output. The names of many deep files would take gigabytes: they are written one by one.
+fn output() -> BufWriter<io::StdoutLock<'static>> {
+    BufWriter::with_capacity(BUFFER, io::stdout().lock())
+}
+
+/// Writes everything, the files one by one in the place of the empty list.
+fn json(all: &Value, changes: &Changes<'_>, out: &mut impl Write) -> io::Result<()> {
+    const EMPTY: &str = "\"Files\": []";
+    let whole = indented(all, Html::Plain) + "\n";
+    let Some((before, behind)) = whole.rsplit_once(EMPTY).filter(|_| !changes.all.is_empty())
+    else {
+        out.write_all(whole.as_bytes())?;
+        return out.flush();
+    };
+    write!(out, "{before}\"Files\": [")?;
+    for (number, change) in changes.all.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let one = indented(&changes.json(change), Html::Plain).replace('\n', "\n        ");
+        write!(out, "{comma}\n        {one}")?;
+    }
+    write!(out, "\n    ]{behind}")?;
+    out.flush()
+}
+
+fn text(
+    config: &[(String, Value, Value)],
+    layers: &Layers,
+    changes: &Changes<'_>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut text = String::new();
     if !config.is_empty() {
         text.push_str("Config:\n");
@@ -226,6 +261,7 @@ fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &Changes<'_
         layers.only_b.len(),
         size(&layers.only_b),
     ));
+    out.write_all(text.as_bytes())?;
     let (mut added, mut changed, mut removed) = (0, 0, 0);
     for change in &changes.all {
         let (name, before, after) = changes.about(change);
@@ -245,12 +281,13 @@ fn text(config: &[(String, Value, Value)], layers: &Layers, changes: &Changes<'_
             }
             (None, None) => continue,
         };
-        text.push_str(&line);
+        out.write_all(line.as_bytes())?;
     }
-    text.push_str(&format!(
-        "Files: {added} added, {changed} changed, {removed} removed\n"
-    ));
-    text
+    writeln!(
+        out,
+        "Files: {added} added, {changed} changed, {removed} removed"
+    )?;
+    out.flush()
 }
 
 fn layer(layer: &FileLayer) -> Value {

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use wharf_archive::files::{Entry, Kind, Node, TreeError};
 use wharf_core::Platform;
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Failure, Result, say};
 
 /// Splits `IMAGE:/PATH`. A path begins behind the first colon with a slash, which no image's name has;
 /// without one there is no path.
@@ -36,6 +36,13 @@ pub(super) fn platform(text: Option<&str>) -> Result<Option<Platform>> {
         .map(str::parse)
         .transpose()
         .map_err(|error: wharf_core::platform::PlatformError| Failure::error(error.to_string()))
+}
+
+/// Prints warnings on standard error.
+pub(super) fn warn(notices: &[String]) {
+    for notice in notices {
+        say(&format!("WARNING: {}\n", shown(notice.as_bytes())));
+    }
 }
 
 /// What is wrong with a name in an image.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use clap::Args;
 use wharf_archive::files::{Kind, Place};
 
-use super::files::{platform, push_long, push_shown, split, wrong};
+use super::files::{platform, push_long, push_shown, split, warn, wrong};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 
@@ -34,6 +34,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let (image, path) = split(&arguments.names[0]);
     let platform = platform(arguments.platform.as_deref())?;
     let files = context.engine()?.files(image, platform.as_ref())?;
+    warn(&files.notices());
     let path = path.unwrap_or("/").as_bytes();
     // As with ls, a link to a folder is listed as the folder if its name ends with a slash.
     let found = if path.ends_with(b"/") || !arguments.long {

@@ -3,14 +3,19 @@
 //! A page has no date: the same version writes the same bytes.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use clap::{Args, Command};
+use wharf_archive::outside::Destination;
 
 use super::version::VERSION;
 use crate::arguments;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
+
+/// The permissions of a page: manuals are for everybody.
+const MODE: u32 = 0o644;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -29,7 +34,9 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     let folder = Path::new(folder);
     let written = fs::create_dir_all(folder).and_then(|()| {
         for (name, page) in pages(&root) {
-            fs::write(folder.join(format!("{name}.1")), page)?;
+            let file = Destination::open(&folder.join(format!("{name}.1")))?.new_file()?;
+            file.file().write_all(page.as_bytes())?;
+            file.finish(MODE)?;
         }
         Ok(())
     });

@@ -8,13 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use wharf_archive::outside::{Destination, NewFile, obstacle};
 use wharf_core::Platform;
 use wharf_core::platform::PlatformError;
-use wharf_engine::{Engine as _, SaveOptions, target};
+use wharf_engine::{Engine as _, SaveOptions};
 
 use crate::context::Context;
 use crate::exit::{Failure, Result};
+use crate::interrupt;
 use crate::runtime;
+
+/// The permissions of an archive: images may hold secrets.
+const MODE: u32 = 0o600;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -51,20 +56,15 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
             }
         });
     };
-    let file = begin(Path::new(path))?;
-    let writer = file.reopen().map_err(|error| cannot_save(&error))?;
-    to(
-        context,
-        arguments,
-        &options,
-        Box::new(io::BufWriter::new(writer)),
-    )?;
-    file.as_file()
-        .sync_all()
-        .map_err(|error| cannot_save(&error))?;
-    file.persist(path)
-        .map_err(|error| cannot_save(&error.error))?;
-    Ok(())
+    interrupt::guarded(|| {
+        let file = begin(Path::new(path))?;
+        let writer = file.file().try_clone();
+        let writer = writer.map_err(|error| cannot_save(&error))?;
+        let out = Box::new(io::BufWriter::new(writer));
+        to(context, arguments, &options, out)?;
+        file.finish_durably(MODE)
+            .map_err(|error| cannot_save(&error))
+    })
 }
 
 fn to(
@@ -101,26 +101,21 @@ impl Stdout {
 }
 
 /// A file beside `path`, mode 0600, which goes away unless it is finished (Docker 28.5: atomicwriter).
-fn begin(path: &Path) -> Result<tempfile::NamedTempFile> {
-    let folder = target::folder_of(path);
-    if !folder.is_dir() {
-        let message = format!(
-            "failed to save image: invalid output path: stat {}: no such file or directory",
-            folder.display()
-        );
-        return Err(Failure::error(message));
-    }
-    if let Some(obstacle) = target::obstacle(path) {
+fn begin(path: &Path) -> Result<NewFile> {
+    let destination = match Destination::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            return Err(Failure::error(format!(
+                "failed to save image: invalid output path: stat {}: no such file or directory",
+                folder.display()
+            )));
+        }
+        destination => destination.map_err(|error| cannot_save(&error))?,
+    };
+    if let Some(obstacle) = obstacle(&destination) {
         return Err(Failure::error(format!("failed to save image: {obstacle}")));
     }
-    let prefix = format!(
-        ".tmp-{}",
-        path.file_name().unwrap_or_default().to_string_lossy()
-    );
-    tempfile::Builder::new()
-        .prefix(&prefix)
-        .tempfile_in(folder)
-        .map_err(|error| cannot_save(&error))
+    destination.new_file().map_err(|error| cannot_save(&error))
 }
 
 fn cannot_save(error: &io::Error) -> Failure {

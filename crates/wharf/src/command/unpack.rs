@@ -1,14 +1,16 @@
 //! `wharf unpack`, an image's files in a new folder; with `--bundle`, an OCI runtime bundle around them.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use clap::Args;
 use wharf_archive::files::Place;
+use wharf_archive::outside::Destination;
 
-use super::files::platform;
+use super::files::{platform, warn};
 use crate::context::Context;
-use crate::exit::{Failure, Result, say};
+use crate::exit::{Failure, Result};
+use crate::interrupt;
 use crate::print::json::{Html, indented};
 
 mod bundle;
@@ -33,60 +35,45 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         return Ok(());
     };
     let folder = Path::new(folder);
-    check(folder)?;
     let platform = platform(arguments.platform.as_deref())?;
+    let destination = destination(folder, arguments.bundle)?;
     let engine = context.engine()?;
     let files = engine.files(image, platform.as_ref())?;
-    if !arguments.bundle {
-        tell(&engine.extract(&files, Place::ROOT, folder)?);
-        return Ok(());
-    }
-    let config = bundle::config(&engine, &files)?;
-    let cannot = |error: &std::io::Error| {
-        Failure::error(format!("cannot write {}: {error}", folder.display()))
+    files.check_whole()?;
+    let config = if arguments.bundle {
+        let config = bundle::config(&engine, &files)?;
+        Some(indented(&config, Html::Plain) + "\n")
+    } else {
+        None
     };
-    let made = !folder.exists();
-    fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
-    let written = engine.extract(&files, Place::ROOT, &folder.join("rootfs"));
-    let written = match written {
-        Ok(written) => written,
-        Err(error) => {
-            // What was there before a failure is there after it.
-            if made && let Err(error) = fs::remove_dir(folder) {
-                say(&format!("WARNING: {} stays: {error}\n", folder.display()));
-            }
-            return Err(error.into());
-        }
-    };
-    tell(&written);
-    let text = indented(&config, Html::Plain) + "\n";
-    fs::write(folder.join("config.json"), text).map_err(|error| cannot(&error))
-}
-
-/// A folder that has something in it is not touched.
-fn check(folder: &Path) -> Result<()> {
-    let Ok(mut entries) = fs::read_dir(folder) else {
-        return if fs::symlink_metadata(folder).is_ok() {
-            Err(Failure::error(format!(
-                "{} is there and is no folder",
-                folder.display()
-            )))
-        } else {
-            Ok(())
+    interrupt::guarded(|| {
+        let written = match &config {
+            None => engine.extract(&files, Place::ROOT, &destination)?,
+            Some(config) => engine.extract_bundle(&files, &destination, config.as_bytes())?,
         };
-    };
-    if entries.next().is_some() {
-        let message = format!("{} is not empty", folder.display());
-        return Err(Failure::with_hint(
-            message,
-            "name a folder that does not exist yet",
-        ));
-    }
-    Ok(())
+        warn(&written);
+        Ok(())
+    })
 }
 
-fn tell(notices: &[String]) {
-    for notice in notices {
-        say(&format!("WARNING: {notice}\n"));
+/// Where the folder will be. Nothing is there yet, or an empty folder; for a bundle, folders above it are made.
+fn destination(folder: &Path, bundle: bool) -> Result<Destination> {
+    let shown = folder.display();
+    let cannot = |error: io::Error| Failure::error(format!("cannot write {shown}: {error}"));
+    if let (true, Some(above)) = (bundle, folder.parent()) {
+        fs::create_dir_all(above).map_err(cannot)?;
     }
+    let destination = Destination::open(folder).map_err(cannot)?;
+    if destination.kind().map_err(cannot)?.is_none() {
+        return Ok(destination);
+    }
+    if !destination.is_folder() {
+        let message = format!("{shown} is there and is no folder");
+        return Err(Failure::error(message));
+    }
+    if destination.is_empty_folder().map_err(cannot)? {
+        return Ok(destination);
+    }
+    let hint = "name a folder that does not exist yet";
+    Err(Failure::with_hint(format!("{shown} is not empty"), hint))
 }

@@ -204,7 +204,7 @@ fn what_a_layout_says_of_its_content_has_to_be_true() {
         (
             "a layer's size beyond all disks",
             layout(longer(1 << 62)),
-            "bytes where its descriptor says 4611686018427387904",
+            "is declared with 4611686018427387904 bytes",
         ),
         (
             "a layer's bytes",
@@ -355,7 +355,7 @@ fn a_layer_that_nobody_has_read_is_refused_when_it_is_unpacked() {
 
 /// Runs the program with no more than [`MEMORY_KIB`] to allocate. Answers with its exit code and with what
 /// it said on standard error.
-fn within_memory(wharf: &Wharf, arguments: &[&str]) -> (Option<i32>, String) {
+pub(super) fn within_memory(wharf: &Wharf, arguments: &[&str]) -> (Option<i32>, String) {
     let plain = wharf.command(arguments);
     let limit = format!("ulimit -d {MEMORY_KIB}; exec \"$@\"");
     let mut command = Command::new("sh");

@@ -42,6 +42,7 @@ mod space;
 mod special;
 mod surroundings;
 mod tampered;
+mod unpacking;
 mod usage;
 
 use wharf_testkit::images::samples;

@@ -12,20 +12,22 @@ pub(super) mod extract;
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use wharf_archive::LayerInspector;
 use wharf_archive::files::contents::{ContentsError, contents, small};
 use wharf_archive::files::holes::{Expanding, Piece};
+use wharf_archive::files::tree::OddEntry;
 use wharf_archive::files::{Entry, Kind, Layer, Node, Place, Tree, TreeError};
+use wharf_archive::outside::Destination;
 use wharf_core::layer::Inspector as _;
 use wharf_core::media_type::OCI_LAYER;
 use wharf_core::{Descriptor, Digest, ImageConfig, Platform};
 use wharf_os::thread::spawn_scoped;
 use wharf_store::{ImageRow, Lease, Store};
 
+use self::extract::Around;
 use super::find::{find, find_for};
 use crate::{EngineError, ErrorKind, LocalEngine, Result};
 
@@ -60,6 +62,39 @@ pub struct FileLayer {
 impl std::fmt::Debug for ImageFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ImageFiles({})", self.id)
+    }
+}
+
+impl ImageFiles {
+    /// Returns a line for each entry of the layers that has no place among the files; of many, for the first
+    /// ones.
+    pub fn notices(&self) -> Vec<String> {
+        let odd = self.tree.odd();
+        let mut lines: Vec<String> = odd.first().iter().map(|one| self.notice(one)).collect();
+        let more = odd.count() - odd.first().len() as u64;
+        if more > 0 {
+            lines.push(format!("{more} more entries are left out"));
+        }
+        lines
+    }
+
+    fn notice(&self, entry: &OddEntry) -> String {
+        let blob = self.layers.get(entry.layer).map(|layer| &layer.blob);
+        let blob = blob.map(ToString::to_string).unwrap_or_default();
+        format!(
+            "an entry of layer {} ({blob}) is left out: {}",
+            entry.layer + 1,
+            entry.reason
+        )
+    }
+
+    /// Fails if an entry of the layers has no place among the files.
+    pub fn check_whole(&self) -> Result<()> {
+        let odd = self.tree.odd();
+        match odd.escaping().or_else(|| odd.first().first()) {
+            Some(entry) => Err(wrong_tree(entry.reason.clone())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -167,9 +202,25 @@ impl LocalEngine {
     }
 
     /// Writes the files of an image, or those below one of its folders, into a folder that does not
-    /// exist yet. Answers with what could not be made as it is.
-    pub fn extract(&self, files: &ImageFiles, below: Place, into: &Path) -> Result<Vec<String>> {
-        extract::extract(&self.store, files, below, into)
+    /// exist yet, or is empty. Returns notices: what could not be made as it is.
+    pub fn extract(
+        &self,
+        files: &ImageFiles,
+        below: Place,
+        into: &Destination,
+    ) -> Result<Vec<String>> {
+        extract::extract(&self.store, files, below, into, &Around::Nothing)
+    }
+
+    /// Writes an OCI runtime bundle: the files of an image in the folder `rootfs`, and `config` beside it.
+    pub fn extract_bundle(
+        &self,
+        files: &ImageFiles,
+        into: &Destination,
+        config: &[u8],
+    ) -> Result<Vec<String>> {
+        let around = Around::Bundle(config);
+        extract::extract(&self.store, files, Place::ROOT, into, &around)
     }
 }
 
@@ -287,7 +338,10 @@ fn noted(store: &Store, layer: &FileLayer) -> Result<Layer> {
     Layer::read(&file).map_err(unread)?.ok_or_else(|| {
         let message = format!("what is in layer {} cannot be written down", layer.blob);
         EngineError::new(ErrorKind::Unavailable, message)
-            .hint("is the disk full, or are there ten million files in it?")
+            .hint(
+                "the disk is full, the layer has ten million files, or its names and attributes are longer \
+                 than those of any honest layer",
+            )
     })
 }
 

@@ -1,14 +1,14 @@
 //! What is copied from, and what is copied to.
 
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use tempfile::NamedTempFile;
 use wharf_archive::archive::{
     ArchiveError, ArchiveSink, ArchiveSource, Saved, is_packed, open_archive, spool,
 };
 use wharf_archive::layout::Layout;
+use wharf_archive::outside::{Destination, NewFile, obstacle};
 use wharf_core::{Descriptor, Manifest, Reference, Sink, Source};
 use wharf_registry::{Elsewhere, RegistrySink};
 use wharf_store::WhileRoom;
@@ -16,7 +16,6 @@ use wharf_store::WhileRoom;
 use super::referrers::About;
 use super::{Transfer, shown};
 use crate::local::translate::{self, Origin};
-use crate::target::{folder_of, obstacle};
 use crate::{EngineError, ErrorKind, Location, Result};
 
 /// By which annotation an index in a layout names what it lists.
@@ -25,6 +24,9 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// wharf's own annotation: the tag under which a registry had what is about another entry. The image-spec's
 /// would make an image of it that one can name.
 const ABOUT: &str = "dev.wharf.about";
+
+/// The permissions of a new archive: images may hold secrets.
+const ARCHIVE_MODE: u32 = 0o600;
 
 /// An opened place to copy from.
 #[derive(Clone)]
@@ -69,8 +71,7 @@ pub(super) enum To {
     },
     Archive {
         sink: ArchiveSink,
-        file: NamedTempFile,
-        path: PathBuf,
+        file: NewFile,
         name: Option<Reference>,
     },
 }
@@ -149,19 +150,17 @@ impl Transfer<'_> {
                 let name = name.as_deref().map(str::parse::<Reference>).transpose();
                 let name =
                     name.map_err(|error| EngineError::new(ErrorKind::Invalid, error.to_string()))?;
-                if let Some(obstacle) = obstacle(path) {
+                let failed = |error| cannot("write", path, &error);
+                let destination = Destination::open(path).map_err(failed)?;
+                if let Some(obstacle) = obstacle(&destination) {
                     let message = format!("{}: {obstacle}", path.display());
                     return Err(EngineError::new(ErrorKind::Invalid, message));
                 }
-                let file = NamedTempFile::new_in(folder_of(path))
-                    .map_err(|error| cannot("write", path, &error))?;
-                let out = file
-                    .reopen()
-                    .map_err(|error| cannot("write", path, &error))?;
+                let file = destination.new_file().map_err(failed)?;
+                let out = file.file().try_clone().map_err(failed)?;
                 Ok(To::Archive {
                     sink: ArchiveSink::new(Box::new(BufWriter::new(out))),
                     file,
-                    path: path.clone(),
                     name: name.map(Reference::or_latest),
                 })
             }
@@ -193,12 +192,7 @@ impl Transfer<'_> {
                 list(&layout, name, &entries(root, &about))
                     .map_err(|error| EngineError::new(ErrorKind::Internal, error.to_string()))
             }
-            To::Archive {
-                sink,
-                file,
-                path,
-                name,
-            } => {
+            To::Archive { sink, file, name } => {
                 let mut all = vec![Saved {
                     root: root.descriptor.clone(),
                     image: shown(root, from).map(|image| image.digest),
@@ -214,11 +208,9 @@ impl Transfer<'_> {
                 sink.finish(all)
                     .await
                     .map_err(translate::content(from.origin()))?;
-                let kept = file.as_file().sync_all().and_then(|()| {
-                    file.persist(&path).map_err(|error| error.error)?;
-                    Ok(())
-                });
-                kept.map_err(|error| cannot("write", &path, &error))
+                let path = file.destination().path().to_owned();
+                file.finish_durably(ARCHIVE_MODE)
+                    .map_err(|error| cannot("write", &path, &error))
             }
         }
     }

@@ -5,11 +5,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use wharf_archive::outside::Destination;
 use wharf_core::Reference;
 
 use super::form::ListedImage;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
+
+/// The permissions of an entry: a list may name private images.
+const MODE: u32 = 0o600;
 
 /// Bounds one file, in bytes: a manifest, twice, one of them in base64.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -74,11 +78,9 @@ impl Lists {
         let folder = self.folder.join(file_name(list));
         let path = folder.join(file_name(image));
         let written = fs::create_dir_all(&folder).and_then(|()| {
-            let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-            file.write_all(&serde_json::to_vec(entry)?)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
+            let file = Destination::open(&path)?.new_file()?;
+            file.file().write_all(&serde_json::to_vec(entry)?)?;
+            file.finish_durably(MODE)
         });
         written.map_err(|error| cannot("write", &path, &error))
     }

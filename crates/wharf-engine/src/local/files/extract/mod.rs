@@ -17,6 +17,7 @@ mod target;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,68 +27,91 @@ use rustix::io::Errno;
 use wharf_archive::files::contents::contents;
 use wharf_archive::files::holes::{Expanding, Piece};
 use wharf_archive::files::{Place, Tree};
+use wharf_archive::outside::{Destination, is_abandoned};
 use wharf_os::thread::spawn_scoped;
 use wharf_store::Store;
 
 use super::{FileLayer, ImageFiles, gone, unreadable};
-use crate::target::folder_of;
 use crate::{EngineError, ErrorKind, Result};
-use plan::{Named, Plan};
+use plan::{Names, Plan};
 use target::{Folders, Target};
 
 /// More threads than this wait for the disk.
 const THREADS_MAX: usize = 8;
+
+/// What stands beside the files of an unpacked image.
+pub(super) enum Around<'a> {
+    /// Nothing: the folder is the image's root.
+    Nothing,
+    /// An OCI runtime bundle, with this config.json: the image's root is `rootfs` in it.
+    Bundle(&'a [u8]),
+}
+
+/// The permissions of a bundle's folder, and of its config.json.
+const BUNDLE_MODE: u32 = 0o755;
+const CONFIG_MODE: u32 = 0o644;
 
 /// Writes what is below a folder of the image.
 pub(super) fn extract(
     store: &Store,
     files: &ImageFiles,
     below: Place,
-    into: &Path,
+    into: &Destination,
+    around: &Around<'_>,
 ) -> Result<Vec<String>> {
-    let cannot = |error: io::Error| cannot_write(into, &error);
-    let name = into.file_name().unwrap_or(OsStr::new("rootfs"));
-    let temporary = tempfile::Builder::new()
-        .prefix(&format!(".{}.wharf-", name.to_string_lossy()))
-        .tempdir_in(folder_of(into))
-        .map_err(cannot)?;
-    let root = File::open(temporary.path()).map_err(cannot)?;
-    let target = Target::below(root.into());
+    let cannot = |error: io::Error| cannot_write(into.path(), &error);
+    let mut notices = Vec::new();
+    for left in into.left_over().unwrap_or_default() {
+        notices.push(format!(
+            "{} is left over from a command that was killed; remove it, unless one still runs",
+            left.display()
+        ));
+    }
+    let folder = into.new_folder().map_err(cannot)?;
+    let root = match around {
+        Around::Nothing => folder.as_fd().try_clone_to_owned(),
+        Around::Bundle(_) => folder.make("rootfs"),
+    };
+    let target = Target::below(root.map_err(cannot)?);
+    write_tree(store, files, below, &target)?;
+    if let Around::Bundle(config) = around {
+        let written = folder
+            .make_file("config.json", CONFIG_MODE)
+            .and_then(|mut file| file.write_all(config))
+            .and_then(|()| folder.set_mode(BUNDLE_MODE));
+        written.map_err(cannot)?;
+    }
+    folder.finish().map_err(cannot)?;
+    notices.extend(target.into_notices());
+    Ok(notices)
+}
+
+fn write_tree(store: &Store, files: &ImageFiles, below: Place, target: &Target) -> Result<()> {
     let tree = &files.tree;
-    let mut names = tree.below(below);
-    let strip = match tree.path(below).len() {
-        0 => 0,
-        length => length + 1,
-    };
-    names
-        .iter_mut()
-        .for_each(|(path, _)| drop(path.drain(..strip)));
-    let plan = Plan::new(tree, &names);
-    let failed = |(path, error): (String, Errno)| {
-        EngineError::new(ErrorKind::Internal, format!("cannot write {path}"))
-            .because(io::Error::from(error))
-    };
-    for (path, _) in &plan.folders {
-        target
-            .folder(path)
-            .map_err(|error| failed((shown(path), error)))?;
+    let (names, plan) = (Names::below(tree, below), Plan::new(tree, below));
+    for place in &plan.folders {
+        let path = names.of(*place);
+        target.folder(&path).map_err(|error| failed(&path, error))?;
     }
-    write_layers(store, files, &target, &plan)?;
-    for (_, (path, place)) in &plan.others {
+    write_layers(store, files, target, names, &plan)?;
+    for (_, place) in &plan.others {
+        let path = names.of(*place);
         target
-            .other(path, &tree.node(*place).entry)
-            .map_err(|error| failed((shown(path), error)))?;
+            .other(&path, &tree.node(*place).entry)
+            .map_err(|error| failed(&path, error))?;
     }
-    for (path, first) in &plan.links {
+    for (place, first) in &plan.links {
+        let path = names.of(*place);
         target
-            .link(first, path)
-            .map_err(|error| failed((shown(path), error)))?;
+            .link(&names.of(*first), &path)
+            .map_err(|error| failed(&path, error))?;
     }
     // From the inside out: what is written into a folder changes its time.
-    for (path, place) in plan.folders.iter().rev() {
+    for place in plan.folders.iter().rev() {
+        let path = names.of(*place);
         target
-            .finish_folder(path, &tree.node(*place).entry)
-            .map_err(|error| failed((shown(path), error)))?;
+            .finish_folder(&path, &tree.node(*place).entry)
+            .map_err(|error| failed(&path, error))?;
     }
     let whole = if below == Place::ROOT {
         tree.root()
@@ -96,31 +120,18 @@ pub(super) fn extract(
     };
     target
         .finish_root(whole.as_ref().map(|node| &node.entry))
-        .map_err(|error| failed((shown(b"/"), error)))?;
-    put_in_place(temporary, into)?;
-    Ok(target.into_notices())
-}
-
-/// Renames the finished folder. An empty one that was there makes room; nothing else does.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing is promised of an unpacked image after a power loss"
-)]
-fn put_in_place(temporary: tempfile::TempDir, into: &Path) -> Result<()> {
-    let renamed = std::fs::rename(temporary.path(), into);
-    match renamed {
-        Ok(()) => {
-            // It isn't under its old name any more: there is nothing left to remove.
-            drop(temporary.keep());
-            Ok(())
-        }
-        Err(error) => Err(cannot_write(into, &error)),
-    }
+        .map_err(|error| failed(b"/", error))
 }
 
 /// Writes every layer's files, several layers at once. Layers without files are read, too: all of
 /// them have to be right.
-fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<'_>) -> Result<()> {
+fn write_layers(
+    store: &Store,
+    files: &ImageFiles,
+    target: &Target,
+    names: Names<'_>,
+    plan: &Plan,
+) -> Result<()> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(THREADS_MAX).min(files.layers.len().max(1));
     // The largest first, so that no thread begins a long one when the others are done.
@@ -135,7 +146,7 @@ fn write_layers(store: &Store, files: &ImageFiles, target: &Target, plan: &Plan<
             }
             let wanted = plan.files.get(&number).unwrap_or(&none);
             let layer = &files.layers[number];
-            let written = write_layer(store, layer, &files.tree, target, wanted);
+            let written = write_layer(store, layer, &files.tree, target, names, wanted);
             if let Err(error) = written {
                 stop.store(true, Ordering::Relaxed);
                 return Err(error);
@@ -167,7 +178,8 @@ fn write_layer(
     layer: &FileLayer,
     tree: &Tree,
     target: &Target,
-    wanted: &[(u64, Named<'_>)],
+    names: Names<'_>,
+    wanted: &[(u64, Place)],
 ) -> Result<()> {
     let mut blob = store
         .blob(&layer.blob)?
@@ -175,23 +187,32 @@ fn write_layer(
         .file;
     let mut folders = Folders::new(target);
     let mut entries = Vec::with_capacity(wanted.len());
-    for (_, (path, place)) in wanted {
+    for (_, place) in wanted {
         let entry = tree.node(*place).entry;
         if entry.size == 0 {
-            let file = folders.create(path).map_err(|error| failed(path, error))?;
+            let path = names.of(*place);
+            let file = folders
+                .create(&path)
+                .map_err(|error| failed(&path, error))?;
             target
-                .finish_file(&file, path, &entry)
-                .map_err(|error| failed(path, error))?;
+                .finish_file(&file, &path, &entry)
+                .map_err(|error| failed(&path, error))?;
         }
         entries.push(entry);
     }
     let mut expanding = Expanding::new(&entries);
     let mut open: Option<(usize, File, u64)> = None;
     let mut take = |number: usize, piece: Piece<'_>| -> io::Result<()> {
-        let (path, entry) = (wanted[number].1.0, &entries[number]);
+        if is_abandoned() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let entry = &entries[number];
         let (_, file, done) = match &mut open {
             Some(open) if open.0 == number => open,
-            _ => open.insert((number, File::from(folders.create(path)?), 0)),
+            _ => {
+                let path = names.of(wanted[number].1);
+                open.insert((number, File::from(folders.create(&path)?), 0))
+            }
         };
         match piece {
             Piece::Data(bytes) => {
@@ -207,7 +228,8 @@ fn write_layer(
         if *done == entry.size
             && let Some((_, file, _)) = open.take()
         {
-            target.finish_file(&file.into(), path, entry)?;
+            let path = names.of(wanted[number].1);
+            target.finish_file(&file.into(), &path, entry)?;
         }
         Ok(())
     };

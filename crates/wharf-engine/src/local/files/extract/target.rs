@@ -12,6 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use wharf_archive::files::{Entry, Kind};
+use wharf_archive::outside::is_abandoned;
 
 use super::shown;
 
@@ -54,6 +55,7 @@ impl Target {
         flags: OFlags,
         mode: Mode,
     ) -> rustix::io::Result<OwnedFd> {
+        going_on()?;
         let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match openat2(at, path, flags, mode, how) {
             // A kernel before 5.6, or a sandbox that does not know the call: the folder is ours alone, and
@@ -66,6 +68,7 @@ impl Target {
     }
 
     pub(super) fn folder(&self, path: &[u8]) -> rustix::io::Result<()> {
+        going_on()?;
         mkdirat(&self.root, path, Mode::RWXU)
     }
 
@@ -96,17 +99,18 @@ impl Target {
 
     /// Owner first: setting it takes away set-uid bits and capabilities.
     fn finish(&self, file: &OwnedFd, path: &[u8], entry: &Entry<'_>) -> rustix::io::Result<()> {
-        if self.privileged {
-            fchown(file, Some(uid(entry)?), Some(gid(entry)?))?;
+        if self.privileged
+            && let Some((uid, gid)) = self.owner(path, entry)
+        {
+            fchown(file, Some(uid), Some(gid))?;
         }
         fchmod(file, Mode::from_raw_mode(entry.mode))?;
         for (name, value) in entry.xattrs() {
             match fsetxattr(file, name, value, XattrFlags::empty()) {
                 Ok(()) => {}
-                Err(Errno::PERM | Errno::OPNOTSUPP | Errno::ACCESS) => {
-                    self.notice("extended attributes were left out", path);
-                }
-                Err(error) => return Err(error),
+                Err(error @ (Errno::IO | Errno::ROFS | Errno::BADF)) => return Err(error),
+                // Which names and lengths are possible depends on the file system.
+                Err(_) => self.notice("extended attributes were left out", path),
             }
         }
         Ok(())
@@ -126,7 +130,7 @@ impl Target {
         let kind = match entry.kind {
             Kind::Symlink => {
                 symlinkat(entry.link, at, name)?;
-                return self.finish_special(at, name, entry, false);
+                return self.finish_special(at, (name, path), entry, false);
             }
             Kind::CharDevice => FileType::CharacterDevice,
             Kind::BlockDevice => FileType::BlockDevice,
@@ -138,7 +142,7 @@ impl Target {
         }
         let device = makedev(entry.device.0, entry.device.1);
         match mknodat(at, name, kind, Mode::from_raw_mode(entry.mode), device) {
-            Ok(()) => self.finish_special(at, name, entry, true),
+            Ok(()) => self.finish_special(at, (name, path), entry, true),
             Err(Errno::PERM) => {
                 self.notice("devices were left out, which may not be made here", path);
                 Ok(())
@@ -150,18 +154,30 @@ impl Target {
     fn finish_special(
         &self,
         at: &OwnedFd,
-        name: &[u8],
+        (name, path): (&[u8], &[u8]),
         entry: &Entry<'_>,
         mode: bool,
     ) -> rustix::io::Result<()> {
-        if self.privileged {
+        if self.privileged
+            && let Some((uid, gid)) = self.owner(path, entry)
+        {
             let flags = AtFlags::SYMLINK_NOFOLLOW;
-            chownat(at, name, Some(uid(entry)?), Some(gid(entry)?), flags)?;
+            chownat(at, name, Some(uid), Some(gid), flags)?;
         }
         if mode {
             rustix::fs::chmodat(at, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())?;
         }
         utimensat(at, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// The owner, if Linux has such numbers.
+    fn owner(&self, path: &[u8], entry: &Entry<'_>) -> Option<(Uid, Gid)> {
+        let number = |id: u64| u32::try_from(id).ok().filter(|id| *id != u32::MAX);
+        let owner = number(entry.uid).zip(number(entry.gid));
+        if owner.is_none() {
+            self.notice("owners were left out that Linux has no numbers for", path);
+        }
+        owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)))
     }
 
     /// A further name of a file. Both lie below folders of ours, with no link above them.
@@ -240,14 +256,13 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn uid(entry: &Entry<'_>) -> rustix::io::Result<Uid> {
-    let raw = u32::try_from(entry.uid).ok().filter(|id| *id != u32::MAX);
-    raw.map(Uid::from_raw).ok_or(Errno::INVAL)
-}
-
-fn gid(entry: &Entry<'_>) -> rustix::io::Result<Gid> {
-    let raw = u32::try_from(entry.gid).ok().filter(|id| *id != u32::MAX);
-    raw.map(Gid::from_raw).ok_or(Errno::INVAL)
+/// Fails once a signal ends the program: what is made here goes away then.
+fn going_on() -> rustix::io::Result<()> {
+    if is_abandoned() {
+        Err(Errno::INTR)
+    } else {
+        Ok(())
+    }
 }
 
 fn times(entry: &Entry<'_>) -> Timestamps {
