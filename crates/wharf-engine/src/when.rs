@@ -49,8 +49,7 @@ fn split_zone<'t>(text: &'t str, zone: &TimeZone) -> Option<(&'t str, TimeZone)>
         return Some((text, zone.clone()));
     };
     let (hours, minutes) = text[at + 1..].split_once(':')?;
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let total = (hours * 60 + minutes) * 60;
+    let total = (two_digits(hours)? * 60 + two_digits(minutes)?) * 60;
     let signed = if text[at..].starts_with('-') {
         -total
     } else {
@@ -60,6 +59,13 @@ fn split_zone<'t>(text: &'t str, zone: &TimeZone) -> Option<(&'t str, TimeZone)>
         &text[..at],
         TimeZone::fixed(jiff::tz::Offset::from_seconds(signed).ok()?),
     ))
+}
+
+/// The hours or the minutes of a zone.
+fn two_digits(text: &str) -> Option<i32> {
+    let is_number = !text.is_empty() && text.len() <= 2;
+    let digits = is_number && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
 }
 
 fn seconds(text: &str) -> Option<Timestamp> {
@@ -182,7 +188,29 @@ mod tests {
             Some(SignedDuration::from_hours(9 * 24 + 1))
         );
         assert!(duration("2d").is_err());
-        for text in ["", "x", "1h1", "2024-13-01", "2024-10-15T", "h", "--1h"] {
+        for text in [
+            "",
+            "x",
+            "1h1",
+            "2024-13-01",
+            "2024-10-15T",
+            "h",
+            "--1h",
+            // Numbers that are too large for what is computed of them.
+            "2024-10-15+2147483647:00",
+            "2024-10-15-35791394:59",
+            "2024-10-15T06:30+00:2147483647",
+            "2024-10-15+99:99",
+            "2024-10-15+-1:00",
+            "2024-10-15-+1:+1",
+            "99999999-01-01",
+            "18446744073709551616",
+            "9223372036854775807",
+            "253402300800",
+            "1.9999999999",
+            "99999999999999999999h",
+            "-99999999999999999999h",
+        ] {
             assert_eq!(parse(text, now, &zone), None, "{text:?}");
         }
     }
