@@ -14,4 +14,4 @@ pub mod listen;
 pub mod registry;
 pub mod serve;
 
-pub use serve::serve;
+pub use serve::{Server, serve};

@@ -2,14 +2,13 @@
 //! blocks.
 
 use std::io::{self, Read, Write};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody as _};
+use axum::body::{Body, Bytes};
 use bytes::Buf as _;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -30,63 +29,13 @@ const STALL_CROWDED: Duration = Duration::from_secs(5);
 /// Bounds a body that is read whole, in bytes: credentials have a few KiB.
 const SMALL_MAX: usize = 64 * 1024;
 
-/// How much of a body is still taken after the answer, in bytes. A build's context is often smaller; whoever goes
-/// on for longer does not listen.
-const REST_MAX: usize = 16 * 1024 * 1024;
+/// And the time that it takes.
+const SMALL_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// And for how long.
-const REST_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// A body whose rest is taken when nobody wants it any more: an answer that comes before a client has sent all
-/// would reach it as a broken connection, were that closed at once.
-pub(super) fn taken_to_its_end(body: Body) -> Body {
-    if body.is_end_stream() {
-        return body;
-    }
-    Body::from_stream(Lingering(Some(body.into_data_stream())))
-}
-
-/// `None` once it has ended.
-struct Lingering(Option<BodyDataStream>);
-
-impl Stream for Lingering {
-    type Item = Result<Bytes, axum::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(stream) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        let next = std::task::ready!(stream.poll_next_unpin(context));
-        if !matches!(next, Some(Ok(_))) {
-            self.0 = None;
-        }
-        Poll::Ready(next)
-    }
-}
-
-impl Drop for Lingering {
-    fn drop(&mut self) {
-        let (Some(stream), Ok(runtime)) = (self.0.take(), Handle::try_current()) else {
-            return;
-        };
-        // It ends by itself, soon: nobody has to wait for it.
-        drop(runtime.spawn(timeout(REST_TIME_MAX, take_rest(stream))));
-    }
-}
-
-async fn take_rest(mut stream: BodyDataStream) {
-    let mut left = REST_MAX;
-    while let Some(Ok(piece)) = stream.next().await {
-        let Some(less) = left.checked_sub(piece.len()) else {
-            return;
-        };
-        left = less;
-    }
-}
-
-/// Reads a small body whole; `None` if it is too large or breaks off.
+/// Reads a small body whole; `None` if it is too large, breaks off, or takes too long.
 pub(super) async fn whole(body: Body) -> Option<Bytes> {
-    axum::body::to_bytes(body, SMALL_MAX).await.ok()
+    let all = timeout(SMALL_TIME_MAX, axum::body::to_bytes(body, SMALL_MAX));
+    all.await.ok()?.ok()
 }
 
 /// A body's bytes, for a thread that reads. It holds a place among the archives under way until it is
@@ -200,36 +149,6 @@ impl Write for BodyWriter {
 mod tests {
     use super::*;
 
-    /// A body that somebody else sends, piece by piece.
-    fn sent_by_others() -> (mpsc::Sender<io::Result<Bytes>>, Body) {
-        let (pieces, received) = mpsc::channel(1);
-        let stream = futures_util::stream::unfold(received, |mut received| async move {
-            Some((received.recv().await?, received))
-        });
-        (pieces, Body::from_stream(stream))
-    }
-
-    #[tokio::test]
-    async fn takes_the_rest_of_a_body_that_nobody_wants() {
-        let (pieces, body) = sent_by_others();
-        drop(taken_to_its_end(body));
-        for _ in 0..100 {
-            pieces.send(Ok(Bytes::from_static(b"rest"))).await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn does_not_take_it_without_end() {
-        let (pieces, body) = sent_by_others();
-        drop(taken_to_its_end(body));
-        let piece = Bytes::from(vec![0; BATCH]);
-        let mut taken = 0;
-        while pieces.send(Ok(piece.clone())).await.is_ok() {
-            taken += piece.len();
-            assert!(taken <= REST_MAX + 4 * BATCH);
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn who_stalls_keeps_nobody_waiting_for_long() {
         let places = Semaphore::new(1);
@@ -245,11 +164,5 @@ mod tests {
         drop(taken);
         let came = patiently(&places, &mut std::future::ready(7)).await;
         assert_eq!(came, Some(7));
-    }
-
-    #[tokio::test]
-    async fn a_body_that_is_wanted_comes_whole() {
-        let body = taken_to_its_end(Body::from("all of it"));
-        assert_eq!(whole(body).await.unwrap(), "all of it");
     }
 }

@@ -13,8 +13,8 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use wharf_core::Reference;
 use wharf_core::go_json::{Html, compact};
 use wharf_engine::{Filters, when};
@@ -28,7 +28,18 @@ use crate::serve::Ending;
 const REMEMBERED: usize = 256;
 
 /// How many events a listener may be behind before it loses the oldest.
-const BEHIND_MAX: usize = 1024;
+const BEHIND_MAX: usize = 256;
+
+/// Bounds those who listen, in number: each keeps its connection for as long as it likes, and there have to be others
+/// left.
+const LISTENERS_MAX: usize = 128;
+
+/// Bounds the labels that are told with an event, in bytes: a config may have megabytes of them. Of an image with
+/// more, none are told.
+const LABELS_MAX: usize = 64 * 1024;
+
+/// Bounds all the events that are remembered, in bytes.
+const REMEMBERED_MAX: usize = 4 * 1024 * 1024;
 
 /// Filters about what wharf has none of.
 const OTHER_KINDS: [&str; 9] = [
@@ -71,9 +82,31 @@ struct Actor {
     attributes: BTreeMap<String, String>,
 }
 
+/// What happened of late.
+#[derive(Default)]
+struct Past {
+    events: VecDeque<Arc<Happened>>,
+    /// How much they take, in bytes.
+    size: usize,
+}
+
+impl Past {
+    fn push(&mut self, event: Arc<Happened>) {
+        self.size += event.size();
+        self.events.push_back(event);
+        while self.events.len() > REMEMBERED || self.size > REMEMBERED_MAX {
+            let Some(oldest) = self.events.pop_front() else {
+                return;
+            };
+            self.size -= oldest.size();
+        }
+    }
+}
+
 /// Everybody who listens, and what happened of late.
 pub(super) struct Events {
-    past: Mutex<VecDeque<Arc<Happened>>>,
+    past: Mutex<Past>,
+    places: Arc<Semaphore>,
     live: broadcast::Sender<Arc<Happened>>,
 }
 
@@ -81,6 +114,7 @@ impl Default for Events {
     fn default() -> Self {
         Self {
             past: Mutex::default(),
+            places: Arc::new(Semaphore::new(LISTENERS_MAX)),
             live: broadcast::channel(BEHIND_MAX).0,
         }
     }
@@ -95,6 +129,10 @@ impl Events {
         mut attributes: BTreeMap<String, String>,
         name: &str,
     ) {
+        let length = |(key, value): (&String, &String)| key.len() + value.len();
+        if attributes.iter().map(length).sum::<usize>() > LABELS_MAX {
+            attributes.clear();
+        }
         attributes.insert("name".to_owned(), name.to_owned());
         self.happened(action, id, attributes);
     }
@@ -121,10 +159,7 @@ impl Events {
             time: now.as_second(),
             nanos: i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX),
         });
-        if past.len() >= REMEMBERED {
-            past.pop_front();
-        }
-        past.push_back(Arc::clone(&event));
+        past.push(Arc::clone(&event));
         // Nobody may listen.
         self.live.send(event).ok();
     }
@@ -134,14 +169,25 @@ impl Events {
         self.live.receiver_count()
     }
 
-    fn past(&self) -> MutexGuard<'_, VecDeque<Arc<Happened>>> {
+    fn past(&self) -> MutexGuard<'_, Past> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happened before, and what will: nothing in between is lost or told twice.
     fn listen(&self) -> (Vec<Arc<Happened>>, broadcast::Receiver<Arc<Happened>>) {
         let past = self.past();
-        (past.iter().cloned().collect(), self.live.subscribe())
+        let events = past.events.iter().cloned().collect();
+        (events, self.live.subscribe())
+    }
+
+    /// Takes a place among those who listen.
+    fn place(&self) -> Result<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| {
+            Failure::busy(format!(
+                "{LISTENERS_MAX} clients listen to events already; try again when one of them has gone"
+            ))
+        })
     }
 }
 
@@ -212,6 +258,13 @@ impl Wanted {
 }
 
 impl Happened {
+    /// How much it takes, in bytes, but for what is the same for all.
+    fn size(&self) -> usize {
+        let length = |(key, value): (&String, &String)| key.len() + value.len();
+        let attributes: usize = self.actor.attributes.iter().map(length).sum();
+        2 * self.id.len() + attributes
+    }
+
     /// What the image may be called: its ID or name, also without a tag.
     fn names(&self) -> Vec<String> {
         let named = self.actor.attributes.get("name");
@@ -241,6 +294,7 @@ fn line(event: &Happened) -> Bytes {
 /// `GET /events`
 pub(super) fn get(api: &Api, query: &Query, ending: Option<Ending>) -> Result<Response> {
     let wanted = Wanted::parse(query)?;
+    let place = api.events.place()?;
     let (past, live) = api.events.listen();
     let past: Vec<Bytes> = past
         .iter()
@@ -264,17 +318,20 @@ pub(super) fn get(api: &Api, query: &Query, ending: Option<Ending>) -> Result<Re
             () = server_ends => {}
         }
     };
-    let listening = (past.into_iter(), live, wanted);
-    let lines = stream::unfold(listening, |(mut past, mut live, wanted)| async move {
-        let line = match past.next() {
-            Some(line) => line,
-            None => next(&mut live, &wanted).await?,
-        };
-        Some((
-            Ok::<_, std::convert::Infallible>(line),
-            (past, live, wanted),
-        ))
-    });
+    let listening = (past.into_iter(), live, wanted, place);
+    let lines = stream::unfold(
+        listening,
+        |(mut past, mut live, wanted, place)| async move {
+            let line = match past.next() {
+                Some(line) => line,
+                None => next(&mut live, &wanted).await?,
+            };
+            Some((
+                Ok::<_, std::convert::Infallible>(line),
+                (past, live, wanted, place),
+            ))
+        },
+    );
     let body = lines.take_until(Box::pin(over));
     let headers = [(header::CONTENT_TYPE, JSON)];
     Ok((StatusCode::OK, headers, Body::from_stream(body)).into_response())
@@ -344,6 +401,32 @@ mod tests {
         assert!(!wanted("since=4102444800").wants_past(&event));
         assert!(Wanted::parse(&Query::parse("since=2&until=1").unwrap()).is_err());
         assert!(Wanted::parse(&Query::parse("since=yesterday").unwrap()).is_err());
+    }
+
+    #[test]
+    fn events_are_small_whatever_labels_an_image_has() {
+        let events = Events::default();
+        let labels = |size: usize| BTreeMap::from([("key".to_owned(), "v".repeat(size))]);
+        events.tell("pull", "a", labels(LABELS_MAX), "a");
+        assert!(!events.listen().0[0].has_label("key"));
+        for _ in 0..REMEMBERED {
+            events.tell("pull", "a", labels(LABELS_MAX - 3), "a");
+        }
+        let past = events.listen().0;
+        assert!(past.iter().all(|event| event.has_label("key")));
+        let size: usize = past.iter().map(|event| event.size()).sum();
+        assert!(size <= REMEMBERED_MAX && past.len() > 10, "{size}");
+    }
+
+    #[test]
+    fn those_who_listen_leave_room() {
+        let events = Events::default();
+        let mut places: Vec<_> = (0..LISTENERS_MAX).map(|_| events.place()).collect();
+        assert!(places.iter().all(Result::is_ok));
+        let refused = events.place().unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        places.pop();
+        assert!(events.place().is_ok());
     }
 
     #[test]

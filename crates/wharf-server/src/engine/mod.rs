@@ -44,7 +44,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wharf_engine::Engine;
 
-use answer::{Failure, Result};
+use answer::{AnswerRoom, Failure, Result};
 use events::Events;
 use images::list::LatestList;
 use metrics::Metrics;
@@ -52,12 +52,21 @@ use query::Query;
 use route::Route;
 use version::ApiVersion;
 
+use crate::serve::Refusal;
+
 pub use info::describe;
 pub use system::Host;
 
 /// Bounds the archives that come and go at once, in number; the next one waits. Each holds a thread that a
 /// client who stalls keeps waiting, and there are 512 of these.
 const ARCHIVES_MAX: usize = 64;
+
+/// Bounds those who wait for a place among them. More are refused, so that archives never take every connection.
+const ARCHIVES_WAITING_MAX: usize = 64;
+
+/// Bounds what is asked of registries at once: pulls, pushes, imports, searches. More are refused, for the same
+/// reason.
+const OPERATIONS_MAX: usize = 256;
 
 /// Bounds the questions about rows that are asked at once, in number; the next one waits. The store keeps as many
 /// connections, each with a page cache of up to 2 MB.
@@ -70,11 +79,19 @@ struct Api {
     events: Events,
     metrics: Arc<Metrics>,
     archives: Arc<Semaphore>,
+    archives_waiting: Semaphore,
+    operations: Arc<Semaphore>,
     questions: Arc<Semaphore>,
     list: LatestList,
+    answers: AnswerRoom,
 }
 
-/// The API over an engine, as a service for [`crate::serve()`].
+/// Tells of a refusal as every failure is told of: the form for [`crate::Server::with_form`].
+pub fn refusal(refusal: &Refusal) -> Response {
+    Failure::new(refusal.status, refusal.message.as_str()).into_response()
+}
+
+/// The API over an engine, as a service for [`crate::Server`].
 pub fn router(engine: Arc<dyn Engine>, host: Host) -> Router {
     let api = Api {
         engine,
@@ -82,8 +99,11 @@ pub fn router(engine: Arc<dyn Engine>, host: Host) -> Router {
         events: Events::default(),
         metrics: Arc::default(),
         archives: Arc::new(Semaphore::new(ARCHIVES_MAX)),
+        archives_waiting: Semaphore::new(ARCHIVES_WAITING_MAX),
+        operations: Arc::new(Semaphore::new(OPERATIONS_MAX)),
         questions: Arc::new(Semaphore::new(ROWS_MAX)),
         list: LatestList::default(),
+        answers: AnswerRoom::default(),
     };
     Router::new().fallback(handle).with_state(Arc::new(api))
 }
@@ -115,14 +135,33 @@ impl Api {
 
     /// Waits for a place among the archives under way.
     async fn archive(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.archives).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waiting = self.archives_waiting.try_acquire().map_err(|_| {
+            let all = ARCHIVES_MAX + ARCHIVES_WAITING_MAX;
+            Failure::busy(format!(
+                "{all} archives are under way or wait already; try again later"
+            ))
+        })?;
         let place = Arc::clone(&self.archives).acquire_owned().await;
         place.map_err(|error| Failure::internal(&error))
+    }
+
+    /// Takes a place among what is asked of registries.
+    fn operation(&self) -> Result<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.operations).try_acquire_owned();
+        place.map_err(|_| {
+            Failure::busy(format!(
+                "{OPERATIONS_MAX} pulls, pushes and searches are under way already; try again later"
+            ))
+        })
     }
 }
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let began = Instant::now();
-    let request = request.map(body::taken_to_its_end);
+    let request = request.map(crate::serve::taken_to_its_end);
     let method = request.method().clone();
     api.metrics.begin();
     let path = query::decoded(request.uri().path());
@@ -145,6 +184,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
         }
         Err(failure) => ("none", failure.into_response()),
     };
+    let response = api.answers.hold(response).await;
     let status = response.status().as_u16();
     api.metrics
         .answered(method.as_str(), label, status, began.elapsed());

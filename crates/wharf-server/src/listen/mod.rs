@@ -14,14 +14,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use self::tls::{Acceptor, Lazy};
+use crate::serve::{Admission, Place};
 
 /// How long to wait before the next try if a connection cannot be taken: without file descriptors, at
 /// once would be a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds what the kernel keeps of a connection's bytes before it sends them, in bytes: with its own bound, megabytes
+/// would wait there for each client that takes nothing. What is on its way is not counted.
+const UNSENT_MAX: u32 = 256 * 1024;
+
+/// How long a connection is silent before the kernel asks whether the other side is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A place where clients come in.
 #[derive(Debug)]
@@ -57,10 +66,23 @@ impl Listening {
     }
 }
 
-/// Lines of progress are small, and wanted at once.
+/// Sets what every connection over TCP has. Lines of progress are small, and wanted at once; what a client does not
+/// take stays here, where it is counted, and a client that has gone without a word is noticed.
 fn prompt(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     Ok(stream)
+}
+
+impl Place for Listening {
+    fn admission(&self) -> Admission {
+        match self {
+            Self::Unix(_) => Admission::all(),
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.admission(),
+        }
+    }
 }
 
 impl Listener for Listening {

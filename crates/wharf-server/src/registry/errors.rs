@@ -1,7 +1,7 @@
 //! Failures: the one file that turns them into a status, a code and a body.
 //!
-//! The codes are those of the distribution-spec 1.1 ("Error Codes"), and two of docker-registry's that
-//! the spec dropped. What went wrong inside is logged and not told: it may name paths.
+//! The codes are those of the distribution-spec 1.1 ("Error Codes"), and three of docker-registry's that
+//! the spec does not have. What went wrong inside is logged and not told: it may name paths.
 
 use std::error::Error;
 use std::io;
@@ -19,6 +19,7 @@ pub(super) enum Code {
     BlobUnknown,
     BlobUploadInvalid,
     BlobUploadUnknown,
+    Denied,
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestInvalid,
@@ -28,6 +29,7 @@ pub(super) enum Code {
     PaginationNumberInvalid,
     SizeInvalid,
     TagInvalid,
+    Unavailable,
     Unknown,
     Unsupported,
 }
@@ -39,6 +41,8 @@ impl Code {
             | Self::BlobUploadUnknown
             | Self::ManifestUnknown
             | Self::NameUnknown => StatusCode::NOT_FOUND,
+            Self::Denied => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BlobUploadInvalid
             | Self::DigestInvalid

@@ -35,12 +35,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use tokio::sync::Semaphore;
+
 pub use backend::{Backend, BackendError};
 pub use disk::DiskBackend;
 pub use referrers::describe as describe_referrer;
 
 use errors::{Code, Failure};
 use route::Route;
+
+use crate::serve::{Limits, Refusal};
 
 /// The version of the API, as every answer carries it.
 const API_VERSION: (&str, &str) = ("docker-distribution-api-version", "registry/2.0");
@@ -63,11 +67,39 @@ impl Default for Options {
     }
 }
 
-/// A registry, as a service for [`crate::serve()`].
+/// Tells of a refusal as every failure is told of: the form for [`crate::Server::with_form`].
+pub fn refusal(refusal: &Refusal) -> Response {
+    let code = match refusal.status {
+        StatusCode::FORBIDDEN => Code::Denied,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ => Code::Unsupported,
+    };
+    let failure = Failure::new(code, refusal.message.as_str());
+    with_version(failure.with_status(refusal.status).into_response())
+}
+
+/// Bounds a registry's connections, in number: each that takes nothing of a blob keeps some 64 KiB of it in memory.
+const CONNECTIONS_MAX: usize = 512;
+
+/// Bounds the head of a request to a registry, in bytes: an address and a token.
+const HEAD_MAX: usize = 32 * 1024;
+
+/// A registry's limits for [`crate::Server::with_limits`].
+pub fn limits() -> Limits {
+    Limits {
+        connections: CONNECTIONS_MAX,
+        head: HEAD_MAX,
+        ..Limits::default()
+    }
+}
+
+/// A registry, as a service for [`crate::Server`].
 pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
-    Router::new()
-        .fallback(handle)
-        .with_state(Registry { backend, options })
+    Router::new().fallback(handle).with_state(Registry {
+        backend,
+        options,
+        large_pieces: Arc::new(Semaphore::new(blobs::LARGE_PIECES_MAX)),
+    })
 }
 
 /// What every handler has.
@@ -75,6 +107,7 @@ pub fn router(backend: Arc<dyn Backend>, options: Options) -> Router {
 struct Registry {
     backend: Arc<dyn Backend>,
     options: Options,
+    large_pieces: Arc<Semaphore>,
 }
 
 impl Registry {
@@ -105,6 +138,10 @@ async fn handle(State(registry): State<Registry>, request: Request) -> Response 
         *response.body_mut() = Body::empty();
     }
     tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+    with_version(response)
+}
+
+fn with_version(mut response: Response) -> Response {
     let (name, value) = API_VERSION;
     response
         .headers_mut()

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`server`] | the built program on a socket of its own, and clients of a few lines |
 //! | [`hostile`] | bad input: it is refused or bounded, and the next client is served |
+//! | [`requests`] | requests that are odd in themselves: numbers, filters, names, chunks, many at once |
+//! | [`pages`] | web pages and foreign hosts: they do not get in, at the engine and at the registry |
 //! | [`lists`] | lists are kept, and true all the same |
 //! | [`vanishing`] | clients that stall or go away in the middle of something |
 
@@ -11,5 +13,7 @@
 
 mod hostile;
 mod lists;
+mod pages;
+mod requests;
 mod server;
 mod vanishing;

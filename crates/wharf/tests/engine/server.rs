@@ -1,14 +1,15 @@
 //! The built program on a socket of its own, and clients of a few lines.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use wharf_testkit::Wharf;
+use wharf_testkit::{Image, TestRegistry, Wharf};
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,6 +19,7 @@ pub(crate) struct Server {
     pub(crate) wharf: Wharf,
     child: Child,
     socket: PathBuf,
+    address: String,
 }
 
 impl Server {
@@ -26,18 +28,45 @@ impl Server {
         let wharf = Wharf::new(env!("CARGO_BIN_EXE_wharf"));
         let socket = wharf.folder().join("engine.sock");
         let listen = format!("unix://{}", socket.display());
-        let mut command = wharf.command(["serve", "engine", "--group", "", "--listen", &listen]);
+        let arguments = ["engine", "--group", "", "--listen", &listen];
+        Self::begin(wharf, &arguments, socket)
+    }
+
+    /// Starts a server, the engine or the registry, on a free port: with a place to listen among its arguments.
+    pub(crate) fn over_tcp(arguments: &[&str]) -> Self {
+        let wharf = Wharf::new(env!("CARGO_BIN_EXE_wharf"));
+        Self::begin(wharf, arguments, PathBuf::new())
+    }
+
+    fn begin(wharf: Wharf, arguments: &[&str], socket: PathBuf) -> Self {
+        let mut command = wharf.command([&["serve"], arguments].concat());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let output = child.stdout.take().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        assert!(line.contains(&listen), "{line}");
+        assert!(line.starts_with("serving "), "{line}");
+        let (_, place) = line.trim_end().rsplit_once("://").unwrap();
+        let address = place.to_owned();
         Self {
             wharf,
             child,
             socket,
+            address,
         }
+    }
+
+    /// Where it listens: `127.0.0.1:PORT`, or the socket's path.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Says something over TCP that ends the connection. Returns all that it answers.
+    pub(crate) fn told(&self, request: impl AsRef<[u8]>) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_ref()).unwrap();
+        rest(stream)
     }
 
     pub(crate) fn connect(&self) -> UnixStream {
@@ -58,6 +87,15 @@ impl Server {
         let text = String::from_utf8_lossy(&all);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (status(head), body.to_owned())
+    }
+
+    /// Puts an image into its store.
+    pub(crate) fn has(&self, name: &str) {
+        let (registry, image) = (TestRegistry::start(), Image::random(3, 1, 1000).build());
+        registry.push("team/app:1", &image);
+        let pulled = registry.name("team/app:1");
+        self.wharf.ok(["pull", &pulled]);
+        self.wharf.ok(["tag", &pulled, name]);
     }
 
     /// The server goes on: another client is served.
@@ -121,7 +159,7 @@ pub(crate) fn status(head: &str) -> u16 {
 }
 
 /// Whatever comes until the server ends the connection; a connection that breaks has ended, too.
-pub(crate) fn rest(mut stream: UnixStream) -> String {
+pub(crate) fn rest(mut stream: impl Read) -> String {
     let mut all = Vec::new();
     let mut piece = [0; 4096];
     loop {

@@ -53,9 +53,11 @@ pub(in crate::engine) async fn post(
 }
 
 async fn pull(api: Arc<Api>, reference: Reference, options: PullOptions) -> Result<Response> {
+    let place = api.operation()?;
     let lines = Lines::new(What::Pull, Arc::clone(&api.metrics));
     let to = Arc::clone(&lines);
     run(lines, async move {
+        let _place = place;
         let done = if reference.is_name_only() {
             pull_tags(&api, &reference, &options, &to).await
         } else {
@@ -153,9 +155,11 @@ async fn import(
         message: query.get("message").to_owned(),
         platform,
     };
+    let place = api.operation()?;
     let lines = Lines::new(What::Load { quiet: true }, Arc::clone(&api.metrics));
     let to = Arc::clone(&lines);
     run(lines, async move {
+        let _place = place;
         let watch = Arc::clone(&to);
         let image = api.engine.import(input, &options, watch).await?;
         to.status(None, image.as_str());

@@ -25,6 +25,7 @@ struct Distribution {
 pub(in crate::engine) async fn get(api: &Api, text: &str, headers: &HeaderMap) -> Result<Response> {
     let reference = name(text)?.or_latest();
     let whose = auth::whose(headers, &reference);
+    let _place = api.operation()?;
     let found = api
         .engine
         .remote_manifest(&reference, &whose, Arc::new(Unwatched))

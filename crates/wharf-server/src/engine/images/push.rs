@@ -45,9 +45,11 @@ pub(in crate::engine) async fn post(
         whose: auth::whose(headers, &reference),
         ..PushOptions::default()
     };
+    let place = api.operation()?;
     let lines = Lines::new(What::Push, Arc::clone(&api.metrics));
     let (api, watch) = (Arc::clone(api), Arc::clone(&lines));
     run(lines, async move {
+        let _place = place;
         let pushed = api.engine.push(&reference, &options, watch).await;
         api.metrics.pushed(pushed.is_ok());
         pushed?;

@@ -44,6 +44,7 @@ pub(in crate::engine) async fn get(
     let registry = term.split_once('/').map(|(first, _)| first);
     let registry = registry.filter(|first| first.contains(['.', ':']) || *first == "localhost");
     let whose = auth::whose_at(headers, registry.unwrap_or(DEFAULT_DOMAIN));
+    let _place = api.operation()?;
     let hits = api
         .engine
         .search(term, limit, &whose)

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use listenfd::ListenFd;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use wharf_server::engine::router;
+use wharf_server::Server;
+use wharf_server::engine::{refusal, router};
 use wharf_server::listen::Listening;
 use wharf_server::listen::tls::{Acceptor, Files};
 use wharf_server::listen::unix::{self, Bound, DEFAULT_GROUP};
+use wharf_server::serve::Limits;
 
 use crate::command::info;
 use crate::context::Context;
@@ -31,6 +32,10 @@ const FROM_SYSTEMD: &str = "fd://";
 /// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    /// A name of this machine that clients may use over tcp:// on loopback, besides localhost; may be given several
+    /// times
+    #[arg(long, value_name = "list")]
+    allow_host: Vec<String>,
     /// The group that may use the socket, where there is such a group
     #[arg(long, value_name = "string", default_value = DEFAULT_GROUP)]
     group: String,
@@ -64,11 +69,15 @@ struct Place {
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.rest, 0)?;
     let tls = tls(arguments)?;
-    raise_file_limit();
+    let names = super::host_names(&arguments.allow_host)?;
+    let limits = super::within_open_files(Limits::default());
     let engine = Arc::new(context.engine()?);
     let host = info::host(context)?;
     let root = host.root.clone();
-    let router = router(engine, host);
+    let server = Server::new(router(engine, host))
+        .with_form(refusal)
+        .with_names(names)
+        .with_limits(limits);
     runtime::server(async {
         let places = places(arguments, tls.as_ref()).await?;
         let told_to_end = runtime::told_to_end()?;
@@ -78,10 +87,10 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         let (end, ended) = watch::channel(false);
         let mut servers = tokio::task::JoinSet::new();
         for place in places {
-            let (router, mut ended) = (router.clone(), ended.clone());
+            let (server, mut ended) = (server.clone(), ended.clone());
             servers.spawn(async move {
                 let end = async move { drop(ended.wait_for(|ended| *ended).await) };
-                wharf_server::serve(place.listening, router, end).await;
+                server.run(place.listening, end).await;
                 drop(place._bound);
             });
         }
@@ -212,17 +221,5 @@ fn over_tcp(
             ),
             "give --tls-cert, --tls-key and --tls-client-ca; or listen on 127.0.0.1 and come by ssh",
         )),
-    }
-}
-
-/// Every connection is an open file, and many systems begin with 1024 of them.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }

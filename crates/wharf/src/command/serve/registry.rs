@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 use wharf_engine::EngineError;
-use wharf_server::registry::{DiskBackend, Options, router};
+use wharf_server::Server;
+use wharf_server::listen::Listening;
+use wharf_server::registry::{DiskBackend, Options, limits, refusal, router};
 use wharf_store::Store;
 
 use crate::context::Context;
@@ -18,6 +20,9 @@ use crate::runtime;
 /// The arguments.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
+    /// A name of this machine that clients may use on loopback, besides localhost; may be given several times
+    #[arg(long, value_name = "list")]
+    allow_host: Vec<String>,
     /// Where to listen; with port 0 on a free one
     #[arg(long, value_name = "string", default_value = "127.0.0.1:5000")]
     listen: String,
@@ -32,6 +37,8 @@ pub(crate) struct Arguments {
 /// Runs it.
 pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.exactly(&arguments.rest, 0)?;
+    let names = super::host_names(&arguments.allow_host)?;
+    let bounds = super::within_open_files(limits());
     let root = context.root()?;
     let store = Store::open(&root).map_err(EngineError::from)?;
     let options = Options {
@@ -50,7 +57,11 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
         let end = runtime::told_to_end()?;
         print(&format!("serving {} on http://{address}\n", root.display()))?;
         let router = router(Arc::new(DiskBackend::new(store)), options);
-        wharf_server::serve(listener, router, end).await;
+        let server = Server::new(router)
+            .with_form(refusal)
+            .with_names(names)
+            .with_limits(bounds);
+        server.run(Listening::Tcp(listener), end).await;
         Ok(())
     })
 }
