@@ -42,7 +42,18 @@ fi
 # What speaks to wharf's engine in later steps stays below target/, for the next run.
 mkdir -p target/clients/dockerode
 python3 -m venv target/clients/venv
-target/clients/venv/bin/pip install --quiet --requirement tests/clients/docker-py/requirements.txt
+for client in docker-py docker-squash ansible; do
+  target/clients/venv/bin/pip install --quiet --requirement "tests/clients/$client/requirements.txt"
+done
+# The collection is published in one package with all others: its folder is taken out of that, once.
+collections=target/clients/collections version=$(<tests/clients/ansible/collection.version)
+if [[ $(cat "$collections/version" 2>/dev/null) != "$version" ]]; then
+  rm -rf "$collections"
+  target/clients/venv/bin/pip download --quiet --no-deps --dest "$SCRATCH/ansible" "ansible==$version"
+  target/clients/venv/bin/python tests/clients/ansible/unpack.py "$SCRATCH"/ansible/ansible-*.whl "$collections"
+  rm -rf "$SCRATCH/ansible"
+  printf '%s\n' "$version" >"$collections/version"
+fi
 cp tests/clients/dockerode/package.json target/clients/dockerode/
 npm install --prefix target/clients/dockerode --silent --no-audit --no-fund --ignore-scripts
 cargo fetch --quiet --locked --manifest-path tests/clients/bollard/Cargo.toml

@@ -4,8 +4,8 @@ build
 
 clients=$PWD/target/clients
 python=$clients/venv/bin/python
-[[ -x $python && -d $clients/dockerode/node_modules/dockerode ]] ||
-  fail 'docker-py or dockerode is missing: .ci/run 10 installs them'
+[[ -x $python && -d $clients/dockerode/node_modules/dockerode && -f $clients/collections/version ]] ||
+  fail 'docker-py, dockerode or the collection of ansible is missing: .ci/run 10 installs them'
 CARGO_TARGET_DIR=$clients cargo build --quiet --locked --manifest-path tests/clients/bollard/Cargo.toml
 
 filled_registry
@@ -25,5 +25,7 @@ tells() {
 
 tells docker tests/clients/docker/client.sh
 tells docker-py "$python" tests/clients/docker-py/client.py
+tells ansible env PATH="$clients/venv/bin:$PATH" ANSIBLE_COLLECTIONS_PATH="$clients/collections" \
+  tests/clients/ansible/client.sh
 tells dockerode env NODE_PATH="$clients/dockerode/node_modules" node tests/clients/dockerode/client.js
 tells bollard "$clients/debug/wharf-client-bollard"
