@@ -66,8 +66,8 @@ impl Reading<'_> {
     pub(crate) fn names_needing(&self, digest: &Digest) -> Result<Vec<String>> {
         let mut statement = self.rows.prepare_cached(
             "WITH RECURSIVE up (id) AS (SELECT id FROM blobs WHERE digest = ?1 \
-             UNION SELECT e.parent FROM up JOIN edges e ON e.child = up.id) \
-             SELECT DISTINCT n.repository, n.tag FROM names n JOIN up ON n.target = up.id LIMIT ?2",
+             UNION SELECT e.parent FROM up CROSS JOIN edges e ON e.child = up.id) \
+             SELECT DISTINCT n.repository, n.tag FROM up CROSS JOIN names n ON n.target = up.id LIMIT ?2",
         )?;
         let names = statement.query_map(params![digest.as_str(), NAMES_SHOWN], |row| {
             Ok(read_reference(row)?.familiar())

@@ -161,14 +161,17 @@ impl Reading<'_> {
 
     /// The kept images that a manifest's or an index's digest leads to, in the index's order.
     pub fn find_manifest(&self, digest: &Digest) -> Result<Vec<Digest>> {
+        // The joins are made in this order (CROSS JOIN): SQLite takes a recursive table for a large one, and would go
+        // through all images of the store instead.
         let mut statement = self.rows.prepare_cached(
             "WITH RECURSIVE reached (id, position) AS ( \
                SELECT b.id, 0 FROM blobs b JOIN manifests m ON m.id = b.id WHERE b.digest = ?1 \
                UNION SELECT e.child, e.position FROM reached r \
-               JOIN manifests p ON p.id = r.id AND p.kind = 0 \
-               JOIN edges e ON e.parent = r.id JOIN manifests m ON m.id = e.child) \
-             SELECT b.digest FROM reached r JOIN manifests m ON m.id = r.id \
-             JOIN images i ON i.id = m.image AND i.kept JOIN blobs b ON b.id = i.id \
+               CROSS JOIN manifests p ON p.id = r.id AND p.kind = 0 \
+               CROSS JOIN edges e ON e.parent = r.id \
+               CROSS JOIN manifests m ON m.id = e.child) \
+             SELECT b.digest FROM reached r CROSS JOIN manifests m ON m.id = r.id \
+             CROSS JOIN images i ON i.id = m.image AND i.kept CROSS JOIN blobs b ON b.id = i.id \
              GROUP BY b.id ORDER BY min(r.position)",
         )?;
         let found = statement.query_map([digest.as_str()], |row| parsed(row, 0))?;
@@ -182,10 +185,11 @@ impl Reading<'_> {
             "WITH RECURSIVE reached (id, position) AS ( \
                SELECT b.id, 0 FROM blobs b JOIN manifests m ON m.id = b.id WHERE b.digest = ?1 \
                UNION SELECT e.child, e.position FROM reached r \
-               JOIN manifests p ON p.id = r.id AND p.kind = 0 \
-               JOIN edges e ON e.parent = r.id JOIN manifests m ON m.id = e.child) \
-             SELECT b.digest FROM reached r JOIN manifests m ON m.id = r.id AND m.complete \
-             JOIN blobs b ON b.id = m.image GROUP BY b.id ORDER BY min(r.position)",
+               CROSS JOIN manifests p ON p.id = r.id AND p.kind = 0 \
+               CROSS JOIN edges e ON e.parent = r.id \
+               CROSS JOIN manifests m ON m.id = e.child) \
+             SELECT b.digest FROM reached r CROSS JOIN manifests m ON m.id = r.id AND m.complete \
+             CROSS JOIN blobs b ON b.id = m.image GROUP BY b.id ORDER BY min(r.position)",
         )?;
         let found = statement.query_map([digest.as_str()], |row| parsed(row, 0))?;
         let ids = found.collect::<rusqlite::Result<Vec<Digest>>>()?;

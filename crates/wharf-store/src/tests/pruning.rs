@@ -100,6 +100,76 @@ fn removing_an_image_costs_the_same_with_many_images() {
 }
 
 #[test]
+fn looking_one_image_up_costs_the_same_with_many_images() {
+    let costs = |number| {
+        let (_folder, store, work, ids) = filled(number, true);
+        let image = Image::new(&[noise(1, 50), noise(2, 50), noise(3 + number / 2, 50)]);
+        let (id, manifest) = (image.id(), &image.manifest.digest);
+        assert!(ids.contains(id));
+        let names = |rows: &mut Writing<'_>| {
+            for tag in 0..number {
+                let other = Image::new(&[noise(1, 50), noise(2, 50), noise(3 + tag, 50)]);
+                let name = reference(&format!("app:{tag}"));
+                rows.set_name(&name, &other.manifest.digest, Some(other.id()))?;
+                let digest = name.with_digest(other.manifest.digest.clone());
+                rows.set_repo_digest(&digest, other.id())?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        store.write(names).unwrap();
+        let name = reference("app:1");
+        let digest = name.with_digest(manifest.clone());
+        type Look<'a> = (
+            &'a str,
+            &'a dyn Fn(&crate::Reading<'_>) -> crate::Result<bool>,
+        );
+        let looks: [Look<'_>; 16] = [
+            ("image", &|rows| Ok(rows.image(id)?.is_some())),
+            ("layers", &|rows| Ok(rows.layers(id)?.len() == 3)),
+            ("own_layers", &|rows| {
+                Ok(rows.own_layers(id, &mut Sharers::default())?.len() == 1)
+            }),
+            ("find_images", &|rows| {
+                Ok(rows.find_images(&id.hex()[..12])?.len() == 1)
+            }),
+            ("find_manifest", &|rows| {
+                Ok(rows.find_manifest(manifest)?.len() == 1)
+            }),
+            ("images_below", &|rows| {
+                Ok(rows.images_below(manifest)?.len() == 1)
+            }),
+            ("shown_by", &|rows| Ok(rows.shown_by(manifest)?.is_some())),
+            ("manifest", &|rows| Ok(rows.manifest(manifest)?.is_some())),
+            ("name", &|rows| Ok(rows.name(&name)?.is_some())),
+            ("names_of", &|rows| Ok(rows.names_of(id)?.len() == 1)),
+            ("names_to", &|rows| Ok(rows.names_to(manifest)?.len() == 1)),
+            ("names_needing", &|rows| {
+                Ok(!rows.names_needing(id)?.is_empty())
+            }),
+            ("is_referenced", &|rows| rows.is_referenced(id)),
+            ("has_tag_in", &|rows| rows.has_tag_in(id, &name)),
+            ("repo_digests_in", &|rows| {
+                Ok(rows.repo_digests_in(id, &name)?.len() == 1)
+            }),
+            ("repo_digest", &|rows| {
+                Ok(rows.repo_digest(&digest)?.is_some())
+            }),
+        ];
+        looks.map(|(what, look)| {
+            let before = work.steps();
+            for _ in 0..20 {
+                assert!(store.read(look).unwrap(), "{what}");
+            }
+            (what, work.steps() - before)
+        })
+    };
+    for ((what, few), (_, many)) in costs(60).into_iter().zip(costs(240)) {
+        // A search in a tree may take a step more for each look.
+        assert!(many <= few + few / 4 + 200, "{what}: {few} {many}");
+    }
+}
+
+#[test]
 fn a_layer_is_shared_again_by_an_image_that_is_kept_again() {
     let (_folder, store, _, ids) = filled(3, true);
     let mut sharers = Sharers::default();

@@ -405,11 +405,15 @@ fn broken_pull(wharf: &Wharf, registry: &TestRegistry) -> (String, [Digest; 2]) 
     let mut pull = wharf.spawn(["pull", "-q", &name]);
     let here = wharf.root().join("blobs/sha256");
     let here = here.join(&first.hex()[..2]).join(first.hex());
-    let part = wharf
-        .root()
-        .join(format!("ingest/sha256-{}.data", second.hex()));
+    let ingest = |digest: &Digest, kind: &str| {
+        let name = format!("ingest/sha256-{}.{kind}", digest.hex());
+        wharf.root().join(name)
+    };
+    // Its lock goes when its row is written.
+    let (lock, part) = (ingest(first, "lock"), ingest(second, "data"));
+    let come = || part.metadata().is_ok_and(|part| part.len() > 1_700_000);
     let start = Instant::now();
-    while !here.exists() || !part.metadata().is_ok_and(|part| part.len() > 1_700_000) {
+    while !here.exists() || lock.exists() || !come() {
         assert!(start.elapsed() < PATIENCE, "the layers do not come");
         std::thread::yield_now();
     }
