@@ -169,11 +169,14 @@ fn instruction(line: &str, escape: char) -> Result<Instruction> {
         }
         "expose" | "from" => spaced(rest),
         "onbuild" if !rest.is_empty() => {
-            let child = instruction(rest, escape)?;
+            let trigger = split_space(rest).map_or(rest, |(name, _)| name);
+            let child = instruction(last_trigger(rest, escape), escape)?;
             if has_heredoc(&child) {
                 return mistake("ONBUILD with a here-document is not supported");
             }
-            std::iter::once(child.name).chain(child.args).collect()
+            std::iter::once(trigger.to_owned())
+                .chain(child.args)
+                .collect()
         }
         "stopsignal" | "user" | "workdir" | "maintainer" => whole(rest),
         // Refused by name later on.
@@ -186,6 +189,21 @@ fn instruction(line: &str, escape: char) -> Result<Instruction> {
         args,
         json,
     })
+}
+
+/// Returns the instruction behind any number of `ONBUILD`s. Triggers of triggers are refused later on; here they must
+/// not take one call each, since a line may have thousands of them.
+fn last_trigger(mut line: &str, escape: char) -> &str {
+    while let Some((name, behind)) = split_space(line)
+        && name.eq_ignore_ascii_case("onbuild")
+    {
+        let (_, rest) = flags(behind, escape);
+        if rest.trim().is_empty() {
+            break;
+        }
+        line = rest.trim();
+    }
+    line
 }
 
 /// The rest in one piece; nothing if there is none.

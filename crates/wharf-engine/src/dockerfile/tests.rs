@@ -246,3 +246,20 @@ proptest::proptest! {
         drop(config(&["ENV a=abc b=", &format!("{name} {rest}")]));
     }
 }
+
+#[test]
+fn a_chain_of_triggers_is_refused_however_long_it_is() {
+    for (chain, end) in [
+        ("ONBUILD ", "RUN x"),
+        ("onbuild\t", "RUN x"),
+        ("ONBUILD --a=b ", "RUN x"),
+        ("OnBuild  ", "ENV a=b"),
+        ("ONBUILD ", ""),
+    ] {
+        for count in [1, 2, 200_000] {
+            let line = format!("ONBUILD {}{end}", chain.repeat(count));
+            let error = config(&[&line]).unwrap_err();
+            assert!(error.contains("Chaining ONBUILD"), "{chain:?}: {error}");
+        }
+    }
+}
