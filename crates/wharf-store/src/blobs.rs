@@ -15,7 +15,7 @@ use wharf_core::Digest;
 use wharf_core::digest::Algorithm;
 
 use crate::durable::{create_directory, remove, rename, sync_directory};
-use crate::{Result, StoreError, fail};
+use crate::{Result, StoreError, fail, files, random_id};
 
 /// Nobody writes to a blob again.
 const READ_ONLY: u32 = 0o444;
@@ -56,23 +56,26 @@ impl Blobs {
     /// Opens a blob; `None` if there is no file.
     pub(crate) fn open(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         let path = self.path(digest);
-        let opened = File::open(&path).and_then(|file| {
+        let opened = files::open(&path).and_then(|file| {
             let size = file.metadata()?.len();
             Ok((file, size))
         });
         match opened {
             Ok(opened) => Ok(Some(opened)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A pipe, a link, a folder: a check sets it aside, and the next pull replaces it.
+            Err(error) if files::is_not_regular(&error) => Err(StoreError::Damaged(digest.clone())),
             Err(source) => Err(StoreError::io("open", &path, source)),
         }
     }
 
-    /// The length of a blob's file, in bytes; `None` if there is no file.
+    /// The length of a blob's file, in bytes; `None` if there is no regular file.
     pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.path(digest);
-        match fs::metadata(&path) {
-            Ok(about) => Ok(Some(about.len())),
+        match files::length(&path) {
+            Ok(length) => Ok(Some(length)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if files::is_not_regular(&error) => Ok(None),
             Err(source) => Err(StoreError::io("look at", &path, source)),
         }
     }
@@ -100,14 +103,22 @@ impl Blobs {
         if let Some(folder) = to.parent().filter(|folder| is_empty(folder)) {
             create_directory(folder, &self.root)?;
         }
+        if files::is_folder(&to) {
+            self.set_aside(digest)?;
+        }
         rename(from, &to)?;
         fail::point("blob-renamed");
         Ok(())
     }
 
-    /// Removes a blob's file. Was it there?
+    /// Removes a blob's file, and returns whether it was there. A folder in its place is set aside.
     pub(crate) fn remove(&self, digest: &Digest) -> Result<bool> {
-        remove(&self.path(digest))
+        let path = self.path(digest);
+        if files::is_folder(&path) {
+            self.set_aside(digest)?;
+            return Ok(false);
+        }
+        remove(&path)
     }
 
     /// Moves a blob's file out of the way, for whoever wants to look at it.
@@ -128,7 +139,12 @@ impl Blobs {
     fn move_aside(&self, from: &Path, name: &str) -> Result<()> {
         let folder = self.root.join("damaged");
         create_directory(&folder, &self.root)?;
-        rename(from, &folder.join(name))?;
+        let mut to = folder.join(name);
+        // A folder cannot take a file's place, nor a file a folder's.
+        if files::is_folder(&to) || files::is_folder(from) && fs::symlink_metadata(&to).is_ok() {
+            to = folder.join(format!("{name}-{}", random_id()?));
+        }
+        rename(from, &to)?;
         from.parent().map_or(Ok(()), sync_directory)
     }
 
@@ -151,7 +167,15 @@ impl Blobs {
     ) -> Result<()> {
         for algorithm in entries(&self.folder())? {
             let name = file_name(&algorithm);
+            if !files::is_folder(&algorithm) {
+                take(Err(algorithm))?;
+                continue;
+            }
             for shard in entries(&algorithm)? {
+                if !files::is_folder(&shard) {
+                    take(Err(shard))?;
+                    continue;
+                }
                 for path in entries(&shard)? {
                     let digest = format!("{name}:{}", file_name(&path))
                         .parse::<Digest>()
@@ -177,8 +201,11 @@ fn is_empty(folder: &Path) -> bool {
     }
 }
 
-/// What is in a folder, sorted; nothing if it's no folder or isn't there.
+/// What is in a folder, sorted; nothing if it's no folder or isn't there. A link to one is not followed.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !files::is_folder(folder) {
+        return Ok(Vec::new());
+    }
     let error = |source| StoreError::io("list", folder, source);
     let listing = match fs::read_dir(folder) {
         Ok(listing) => listing,

@@ -4,7 +4,6 @@
 //! It runs beside everything else. Nothing is removed that a row, a living lease or a lock holds.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::ingest::Ingest;
 use crate::lease::Lease;
 use crate::rows::Freed;
 use crate::store::{Inner, SPOOL};
-use crate::{Result, lease, notes, uploads};
+use crate::{Result, files, lease, notes, uploads};
 
 /// How long what a broken download has brought is kept: the next pull goes on with it. A week is longer than an
 /// outage or a holiday weekend, and short enough that what is never asked for again does not fill a disk.
@@ -281,8 +280,16 @@ impl<'a> Collection<'a> {
 
     /// Removes a file that no process has locked; returns how much it took on the disk, in bytes.
     fn remove_unlocked(&self, path: &Path) -> Result<Option<u64>> {
-        let Ok(file) = File::open(path) else {
-            return Ok(None);
+        let file = match files::open(path) {
+            Ok(file) => file,
+            // Whatever it is, no process has a lock on it.
+            Err(error) if files::is_not_regular(&error) && !files::is_folder(path) => {
+                if !self.is_rehearsal() {
+                    remove(path)?;
+                }
+                return Ok(None);
+            }
+            Err(_) => return Ok(None),
         };
         if file.try_lock().is_err() {
             return Ok(None);
@@ -332,13 +339,14 @@ fn parts(store: &Inner) -> Result<Vec<Part>> {
 
 /// Returns how much a file takes on the disk, in bytes.
 fn taken(path: &Path) -> u64 {
-    path.metadata().map_or(0, |about| about.blocks() * 512)
+    path.symlink_metadata()
+        .map_or(0, |about| about.blocks() * 512)
 }
 
 /// Returns whether an upload has not been written to for long.
 fn rests(path: &Path) -> bool {
     let age = path
-        .metadata()
+        .symlink_metadata()
         .and_then(|about| about.modified())
         .map(|modified| {
             SystemTime::now()

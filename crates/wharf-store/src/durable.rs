@@ -7,13 +7,34 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, files};
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
-        .map_err(|source| StoreError::io("sync the folder", path, source))
+        .map_err(|source| StoreError::io("sync the folder", path, source))?;
+    #[cfg(test)]
+    SYNCED.with_borrow_mut(|synced| synced.push(path.to_owned()));
+    Ok(())
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The folders whose names this thread has made durable.
+    static SYNCED: std::cell::RefCell<Vec<std::path::PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Forgets which folders were synced.
+#[cfg(test)]
+pub(crate) fn record() {
+    SYNCED.with_borrow_mut(Vec::clear);
+}
+
+/// Returns which folders this thread has synced.
+#[cfg(test)]
+pub(crate) fn recorded() -> Vec<std::path::PathBuf> {
+    SYNCED.with_borrow(Clone::clone)
 }
 
 /// Renames a file whose bytes are durable already, and makes its new name durable.
@@ -35,23 +56,48 @@ pub(crate) fn replace(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|source| StoreError::io("put in place", to, source))
 }
 
+/// Bounds the steps up and down that making one folder takes: others may remove what was just made.
+const STEPS_MAX: usize = 1024;
+
 /// Makes a folder, and those above it as far as `below`, with durable names. `below` is there.
 pub(crate) fn create_directory(path: &Path, below: &Path) -> Result<()> {
-    if path == below {
-        return Ok(());
-    }
-    let Some(parent) = path.parent() else {
-        return Ok(());
-    };
-    match fs::create_dir(path) {
-        Ok(()) => sync_directory(parent),
-        // Whoever made it may not have come to sync it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_directory(parent),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_directory(parent, below)?;
-            create_directory(path, below)
+    let mut wanted = vec![path];
+    for _ in 0..STEPS_MAX {
+        let Some(&folder) = wanted.last().filter(|folder| **folder != below) else {
+            return Ok(());
+        };
+        let parent = folder.parent().unwrap_or(below);
+        let failed = |source| StoreError::io("make the folder", folder, source);
+        match files::create_folder(folder) {
+            Ok(()) => {}
+            // Another process has made it, and may not have synced it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Above the store there may be links; in it there are none.
+                let above = below.as_os_str().is_empty();
+                if !(files::is_folder(folder) || above && folder.is_dir()) {
+                    return Err(failed(io::ErrorKind::NotADirectory.into()));
+                }
+            }
+            // Without a parent between this one and `below`, `below` itself was removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && parent != below => {
+                wanted.push(parent);
+                continue;
+            }
+            Err(source) => return Err(failed(source)),
         }
-        Err(source) => Err(StoreError::io("make the folder", path, source)),
+        sync_directory(or_here(parent))?;
+        wanted.pop();
+    }
+    let source = io::Error::other("other processes remove the folders above it again and again");
+    Err(StoreError::io("make the folder", path, source))
+}
+
+/// The parent of a relative path with one component is the folder that the process is in.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
     }
 }
 

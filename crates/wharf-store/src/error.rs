@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use wharf_core::{ContentError, Digest, Reference};
 
+use crate::files;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -32,6 +34,57 @@ pub enum StoreError {
         owner: u32,
         /// Who asks.
         user: u32,
+    },
+    /// The folder is one that a system depends on.
+    #[error("the folder {path} is the system's, and a store closes its folder for all other users")]
+    System {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder is on a file system that holds no files.
+    #[error("the folder {path} is on a file system that holds no files ({kind})")]
+    Pseudo {
+        /// The folder.
+        path: PathBuf,
+        /// What the file system is.
+        kind: &'static str,
+    },
+    /// The folder holds something else than a store.
+    #[error(
+        "the folder {path} is not a store: it holds {entry:?}, and a store has its folder to itself"
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        entry: String,
+    },
+    /// The folder was removed, and is held open by this process alone.
+    #[error("the folder {path} was removed")]
+    Removed {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something else stands in the place of one of the store's files or folders.
+    #[error("{path} in the store is not a {wanted}")]
+    WrongKind {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// The store can only be read.
+    #[error("the store {path} is read-only")]
+    ReadOnly {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// The store can only be read, and something else than SQLite would have to keep its rows from changing
+    /// while they are read.
+    #[error("the store {path} was changed while it was read; try again")]
+    Changed {
+        /// The store's folder.
+        path: PathBuf,
     },
     /// The database is damaged.
     #[error(
@@ -146,6 +199,30 @@ impl StoreError {
             source,
         }
     }
+
+    /// Says what to do about it, where its own words do not.
+    pub fn hint(&self) -> Option<String> {
+        const OTHER: &str =
+            "name an empty folder, or one that does not exist yet, with --root or WHARF_ROOT";
+        Some(match self {
+            Self::System { path } | Self::Foreign { path, .. } => {
+                format!("{OTHER}, for instance {}", path.join("wharf").display())
+            }
+            Self::Pseudo { .. } | Self::Removed { .. } => OTHER.to_owned(),
+            Self::WrongKind { path, .. } => {
+                format!("move {} away, and try again", path.display())
+            }
+            Self::ReadOnly { .. } => {
+                "what only reads works here; to change something, make the folder \
+                                      writable, or name another one with --root or WHARF_ROOT"
+                    .to_owned()
+            }
+            Self::Io { path, source, .. } if files::is_not_regular(source) => {
+                format!("move {} away, and try again", path.display())
+            }
+            _ => return None,
+        })
+    }
 }
 
 impl From<StoreError> for ContentError {
@@ -187,10 +264,16 @@ impl StoreError {
     /// Its kind.
     pub const fn kind(&self) -> StoreErrorKind {
         match self {
-            Self::Symlink { .. } | Self::NotAFolder { .. } | Self::Owner { .. } => {
-                StoreErrorKind::Refused
-            }
-            Self::InUse { .. } | Self::Busy { .. } => StoreErrorKind::Busy,
+            Self::Symlink { .. }
+            | Self::NotAFolder { .. }
+            | Self::Owner { .. }
+            | Self::System { .. }
+            | Self::Pseudo { .. }
+            | Self::Foreign { .. }
+            | Self::Removed { .. }
+            | Self::WrongKind { .. }
+            | Self::ReadOnly { .. } => StoreErrorKind::Refused,
+            Self::InUse { .. } | Self::Busy { .. } | Self::Changed { .. } => StoreErrorKind::Busy,
             Self::NoSpace { .. } => StoreErrorKind::Full,
             Self::Corrupt { .. } | Self::Newer { .. } | Self::Damaged(_) | Self::Content(_) => {
                 StoreErrorKind::Corrupt

@@ -13,7 +13,7 @@ use wharf_core::Digest;
 use crate::catalog::Durability;
 use crate::ingest::is_same_file;
 use crate::store::Inner;
-use crate::{Result, StoreError, durable};
+use crate::{Result, StoreError, durable, files};
 
 /// How long content stays leased after the owner last added to the lease, in microseconds. A layer
 /// that takes longer than a day to come is given up.
@@ -34,7 +34,7 @@ impl LeaseFiles {
 
     /// Is the owner of `token` still there?
     pub(crate) fn is_alive(&self, token: &str) -> bool {
-        let Ok(file) = File::open(self.path(token)) else {
+        let Ok(file) = files::open(&self.path(token)) else {
             return false;
         };
         // Whoever can share the lock has found nobody who holds it alone.
@@ -47,6 +47,12 @@ impl LeaseFiles {
 pub struct Lease {
     store: Arc<Inner>,
     token: String,
+    /// `None` in a store that can only be read: the lease then holds nothing.
+    file: Option<LeaseFile>,
+}
+
+/// The file of a lease.
+struct LeaseFile {
     path: PathBuf,
     /// Locked as long as it's open.
     _file: File,
@@ -60,8 +66,16 @@ impl Lease {
         Ok(Self {
             store,
             token,
-            path,
-            _file: file,
+            file: Some(LeaseFile { path, _file: file }),
+        })
+    }
+
+    /// A lease that holds nothing, for a store that can only be read.
+    pub(crate) fn nominal(store: Arc<Inner>) -> Result<Self> {
+        Ok(Self {
+            store,
+            token: crate::random_id()?,
+            file: None,
         })
     }
 
@@ -71,6 +85,9 @@ impl Lease {
 
     /// Holds content that is here already, or that is about to come.
     pub fn hold(&self, digest: &Digest) -> Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
         let hold = |writing: &mut crate::Writing<'_>| writing.hold(&self.token, digest);
         self.store
             .catalog
@@ -79,11 +96,14 @@ impl Lease {
     }
 
     fn end(&self) -> Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let let_go = |writing: &mut crate::Writing<'_>| writing.let_go(&self.token);
         self.store
             .catalog
             .write(&self.store.leases, Durability::Process, let_go)?;
-        durable::remove(&self.path)?;
+        durable::remove(&file.path)?;
         Ok(())
     }
 }
@@ -100,13 +120,7 @@ impl Drop for Lease {
 fn create_locked(path: &Path) -> Result<File> {
     let error = |source| StoreError::io("make the lease", path, source);
     loop {
-        let mut options = File::options();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(error)?;
+        let file = files::open_or_create(path).map_err(error)?;
         file.lock().map_err(error)?;
         // A collection may have found it before it was locked, and removed it.
         if is_same_file(&file, path) {

@@ -34,6 +34,7 @@ pub mod uploads;
 mod blobs;
 mod durable;
 mod fail;
+mod files;
 mod ingest;
 mod pieces;
 mod root;

@@ -2,12 +2,13 @@
 //!
 //! `notes/<algorithm>-<hex>`: the notes of the layer whose blob has this digest.
 //! `ingest/<algorithm>-<hex>.notes`: notes of a layer that is being stored, under that blob's lock.
-//! `ingest/notes-<id>`: notes of a layer that is read again, locked.
+//! `ingest/notes-<id>`: notes of a layer that is read again, locked. A store that can only be read has none of
+//! these; the notes are then made in a temporary file without a name.
 //!
 //! Notes can always be made again from the blob, so nothing here is synced: after a power loss a file
 //! may be empty or cut off, which their reader sees, and the store does not care. They go with the blob.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use wharf_core::Digest;
 
 use crate::blobs::{entries, file_name};
 use crate::durable::{remove, replace};
-use crate::{Result, StoreError, random_id};
+use crate::{Result, StoreError, files, random_id};
 
 /// The beginning of the file name of notes that are made anew.
 pub(crate) const PREFIX: &str = "notes-";
@@ -31,7 +32,8 @@ pub(crate) struct NoteFolder {
 #[derive(Debug)]
 pub struct NotesFile {
     file: File,
-    path: PathBuf,
+    /// `None` if they are used once, and kept nowhere.
+    path: Option<PathBuf>,
     folder: NoteFolder,
     digest: Digest,
 }
@@ -51,9 +53,11 @@ impl NoteFolder {
     /// Opens the notes of a layer; `None` if there are none.
     pub(crate) fn open(&self, digest: &Digest) -> Result<Option<File>> {
         let path = self.path(digest);
-        match File::open(&path) {
+        match files::open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Like notes that are damaged: they are made anew.
+            Err(error) if files::is_not_regular(&error) => Ok(None),
             Err(source) => Err(StoreError::io("open", &path, source)),
         }
     }
@@ -62,33 +66,55 @@ impl NoteFolder {
     pub(crate) fn begin(&self, digest: &Digest, ingest: &Path) -> Result<NotesFile> {
         let path = ingest.join(format!("{PREFIX}{}", random_id()?));
         let file =
-            File::create_new(&path).map_err(|source| StoreError::io("make", &path, source))?;
+            files::create_new(&path).map_err(|source| StoreError::io("make", &path, source))?;
         // A collection leaves alone what is locked.
         if let Err(error) = file.try_lock() {
             tracing::debug!(%error, "the notes are made without a lock");
         }
-        Ok(NotesFile {
+        Ok(self.notes_file(file, Some(path), digest))
+    }
+
+    /// Starts notes that are not kept: in a temporary file, or in memory where there is no place for one.
+    pub(crate) fn begin_unkept(&self, digest: &Digest) -> Result<NotesFile> {
+        let in_memory = || {
+            let flags = rustix::fs::MemfdFlags::CLOEXEC;
+            Ok(File::from(rustix::fs::memfd_create("wharf-notes", flags)?))
+        };
+        let file = tempfile::tempfile()
+            .or_else(|_| in_memory())
+            .map_err(|source: io::Error| {
+                StoreError::io("make a temporary file for", &self.path(digest), source)
+            })?;
+        Ok(self.notes_file(file, None, digest))
+    }
+
+    fn notes_file(&self, file: File, path: Option<PathBuf>, digest: &Digest) -> NotesFile {
+        NotesFile {
             file,
             path,
             folder: self.clone(),
             digest: digest.clone(),
-        })
+        }
     }
 
     /// Puts notes in place, if there are any. The caller holds the blob's lock.
     pub(crate) fn publish(&self, from: &Path, digest: &Digest) -> Result<()> {
-        let written = fs::metadata(from).is_ok_and(|about| about.len() > 0);
+        let written = files::length(from).is_ok_and(|length| length > 0);
         if !written {
             return remove(from).map(drop);
         }
-        fs::create_dir_all(&self.folder)
-            .map_err(|source| StoreError::io("make the folder", &self.folder, source))?;
+        match files::create_folder(&self.folder) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::io("make the folder", &self.folder, source));
+            }
+            _ => {}
+        }
         replace(from, &self.path(digest))
     }
 
     /// Returns how much the notes of a layer take on the disk, in bytes.
     pub(crate) fn taken(&self, digest: &Digest) -> u64 {
-        let about = fs::metadata(self.path(digest));
+        let about = std::fs::symlink_metadata(self.path(digest));
         about.map_or(0, |about| about.blocks() * 512)
     }
 
@@ -110,16 +136,22 @@ impl NoteFolder {
 }
 
 impl NotesFile {
-    /// Puts the notes in place of those that there were.
-    pub fn keep(self) -> Result<()> {
-        self.folder.publish(&self.path, &self.digest)
+    /// Puts the notes in place of those that there were, and returns them for reading. If they cannot be put
+    /// there, they are good for once.
+    pub fn keep(self) -> Result<File> {
+        if let Some(path) = &self.path
+            && let Err(error) = self.folder.publish(path, &self.digest)
+        {
+            tracing::warn!(digest = %self.digest, %error, "the notes of a layer are not kept");
+        }
+        self.writer()
     }
 
     /// Another handle on the same file, for the inspector.
     pub fn writer(&self) -> Result<File> {
         self.file
             .try_clone()
-            .map_err(|source| StoreError::io("open", &self.path, source))
+            .map_err(|source| StoreError::io("open", &self.folder.path(&self.digest), source))
     }
 }
 
@@ -136,7 +168,9 @@ impl Write for NotesFile {
 impl Drop for NotesFile {
     fn drop(&mut self) {
         // Nothing is there any more if they were kept.
-        if let Err(error) = remove(&self.path) {
+        if let Some(path) = &self.path
+            && let Err(error) = remove(path)
+        {
             tracing::debug!(%error, "notes are left for the next collection");
         }
     }

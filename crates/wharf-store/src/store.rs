@@ -24,7 +24,7 @@ use crate::rows::Freed;
 use crate::sink::{DiskSink, SinkOptions};
 use crate::source::{BlobFile, DiskSource};
 use crate::uploads::Uploads;
-use crate::{Lease, Reading, Result, StoreError, Version, Work, Writing, fail};
+use crate::{Lease, Reading, Result, StoreError, Version, Work, Writing, fail, files};
 
 /// The beginning of a file name that is there for a moment only.
 pub(crate) const SPOOL: &str = "spool-";
@@ -46,36 +46,53 @@ pub(crate) struct Inner {
 }
 
 impl Store {
-    /// Opens the store in `root`, and makes it if it isn't there.
+    /// Opens the store in `root`, and makes it if it isn't there. One that cannot be written is opened for
+    /// reading.
     ///
-    /// Refuses a folder that is a symbolic link or another user's, and makes it private.
+    /// Refuses a folder that is a symbolic link, another user's, the system's, or holds something else, and
+    /// makes it private.
     pub fn open(root: &Path) -> Result<Self> {
-        let root = Root::open(root)?;
-        root.share()?;
-        Self::in_folder(root, None)
+        Self::in_folder(Root::open(root, false)?, None)
     }
 
     /// The same, and counts what SQLite does: for tests.
     #[doc(hidden)]
     pub fn open_counted(root: &Path) -> Result<(Self, Work)> {
-        let root = Root::open(root)?;
-        root.share()?;
         let work = Work::default();
-        Ok((Self::in_folder(root, Some(work.clone()))?, work))
+        let store = Self::in_folder(Root::open(root, false)?, Some(work.clone()))?;
+        Ok((store, work))
+    }
+
+    /// Opens the store in `root` for reading: nothing in its folder is made or changed, whoever may do so.
+    pub fn open_read_only(root: &Path) -> Result<Self> {
+        Self::in_folder(Root::open(root, true)?, None)
     }
 
     fn in_folder(root: Root, work: Option<Work>) -> Result<Self> {
+        root.share()?;
         let path = root.path.clone();
         let ingest = path.join("ingest");
-        if !ingest.is_dir() || !path.join(DATABASE).exists() {
-            create_directory(&ingest, &path)?;
+        let whole = files::is_folder(&ingest) && path.join(DATABASE).exists();
+        if !whole && !root.read_only {
+            // The blobs' folder first: by it a store is recognised that is made only half.
             Blobs::new(&path).create()?;
+            create_directory(&ingest, &path)?;
         }
-        let catalog = Catalog::open_counted(&path, work)?;
+        let catalog = Catalog::open_counted(&path, root.read_only, work)?;
         let inner = Inner::with_catalog(root, catalog);
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Returns whether there is a store in a folder, without opening it.
+    pub fn is_in(folder: &Path) -> bool {
+        files::is_folder(&folder.join("blobs")) && folder.join(DATABASE).exists()
+    }
+
+    /// Returns whether the store can only be read.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.root.read_only
     }
 
     /// The store's folder, for messages.
@@ -83,9 +100,26 @@ impl Store {
         &self.inner.root.path
     }
 
-    /// Starts an operation: what it puts or finds here isn't collected while the lease lives.
+    /// Fails if the store can only be read: for an operation that writes at its end, and has other work before.
+    pub fn check_writable(&self) -> Result<()> {
+        self.inner.writable()
+    }
+
+    /// Starts an operation that changes the store: what it puts or finds here isn't collected while the lease
+    /// lives.
     pub fn lease(&self) -> Result<Lease> {
+        self.inner.writable()?;
         Lease::begin(Arc::clone(&self.inner))
+    }
+
+    /// Starts an operation that only reads: what it finds here isn't collected while the lease lives. In a store
+    /// that can only be read nothing says so to those who may write to it; what they remove meanwhile is
+    /// missed with an error.
+    pub fn read_lease(&self) -> Result<Lease> {
+        if self.is_read_only() {
+            return Lease::nominal(Arc::clone(&self.inner));
+        }
+        self.lease()
     }
 
     /// A place to copy to. Keep a clone of the lease until a name, a link or a kept image holds what
@@ -107,14 +141,11 @@ impl Store {
     /// An empty file without a name, on the store's disk, for content on its way in whose digest is
     /// not known yet. It is gone when it's closed, however this process ends.
     pub fn spool(&self) -> Result<File> {
+        self.inner.writable()?;
         let name = format!("{SPOOL}{}", crate::random_id()?);
         let path = self.inner.ingest.folder.join(name);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|source| StoreError::io("make", &path, source))?;
+        let file =
+            files::create_new(&path).map_err(|source| StoreError::io("make", &path, source))?;
         remove(&path)?;
         Ok(file)
     }
@@ -140,6 +171,7 @@ impl Store {
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<(T, Freed), E> {
         let inner = &self.inner;
+        inner.writable()?;
         let (value, gone) = inner
             .catalog
             .write(&inner.leases, Durability::Full, write)?;
@@ -167,14 +199,21 @@ impl Store {
         self.inner.notes.open(blob)
     }
 
-    /// Starts the notes of a layer anew: of one that was stored unread, or whose notes are damaged.
+    /// Starts the notes of a layer anew: of one that was stored unread, or whose notes are damaged. A store that
+    /// can only be read does not keep them.
     pub fn new_notes(&self, blob: &Digest) -> Result<NotesFile> {
+        if self.is_read_only() {
+            return self.inner.notes.begin_unkept(blob);
+        }
         self.inner.notes.begin(blob, &self.inner.ingest.folder)
     }
 
     /// Records what was learned of a layer that was stored unread, and computes the sizes of the
-    /// images that have it again.
+    /// images that have it again. A store that can only be read stays as it is.
     pub fn set_layer_facts(&self, blob: &Digest, facts: &LayerFacts) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
         self.write(|rows| rows.set_facts(blob, facts)).map(drop)
     }
 
@@ -187,6 +226,7 @@ impl Store {
     /// Frees what nothing refers to, in the whole store: blobs, unfinished downloads, leases of
     /// processes that have ended.
     pub fn collect(&self, options: CollectOptions) -> Result<Collected> {
+        self.inner.writable()?;
         collect::collect(&self.inner, options)
     }
 
@@ -248,6 +288,16 @@ impl Inner {
             catalog,
             root,
         }
+    }
+
+    /// Refuses to go on in a store that can only be read.
+    pub(crate) fn writable(&self) -> Result<()> {
+        if self.root.read_only {
+            return Err(StoreError::ReadOnly {
+                path: self.root.path.clone(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<BlobFile>> {

@@ -4,7 +4,7 @@
 //! the process, and another one goes on with it. It's locked while a request writes to it.
 
 use std::error::Error;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::durable::remove;
 use crate::ingest::fetch::joined;
 use crate::ingest::follow::Follow;
 use crate::store::Inner;
-use crate::{Lease, StoreError, fail};
+use crate::{Lease, StoreError, fail, files};
 
 /// The beginning of an upload's file name.
 pub(crate) const PREFIX: &str = "upload-";
@@ -82,19 +82,18 @@ impl Uploads {
 
     /// Starts one, and says its ID: 32 hex digits.
     pub fn begin(&self) -> Result<String, UploadError> {
+        self.store.writable()?;
         let id = crate::random_id()?;
         let path = self.path(&id)?;
-        let made = File::options().write(true).create_new(true).open(&path);
-        made.map_err(|source| StoreError::io("start the upload", &path, source))?;
+        files::create_new(&path)
+            .map_err(|source| StoreError::io("start the upload", &path, source))?;
         Ok(id)
     }
 
     /// How many bytes it has.
     pub fn len(&self, id: &str) -> Result<u64, UploadError> {
         let path = self.path(id)?;
-        fs::metadata(&path)
-            .map(|about| about.len())
-            .map_err(|source| lost(id, path, source))
+        files::length(&path).map_err(|source| lost(id, path, source))
     }
 
     /// Appends bytes that start at `offset` (the present length if `None`), and says the new length.
@@ -201,8 +200,7 @@ impl Uploads {
 
     fn open(&self, id: &str) -> Result<Open, UploadError> {
         let path = self.path(id)?;
-        let opened = File::options().read(true).write(true).open(&path);
-        let file = opened.map_err(|source| lost(id, path.clone(), source))?;
+        let file = files::open_writable(&path).map_err(|source| lost(id, path.clone(), source))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(UploadError::Busy(id.to_owned())),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use wharf_core::Reference;
 use wharf_engine::{ErrorKind, LocalEngine, Settings};
+use wharf_store::Store;
 
 use crate::arguments::Usage;
 use crate::environment::Environment;
@@ -34,13 +35,25 @@ impl Context {
 
     /// The store's folder.
     pub(crate) fn root(&self) -> Result<PathBuf> {
-        self.root
-            .clone()
-            .or_else(|| self.environment.root())
-            .ok_or_else(|| {
-                let message = "there is no home folder to keep images in";
-                Failure::with_hint(message, "name a folder with --root or WHARF_ROOT")
-            })
+        let root = self.root.clone().or_else(|| self.environment.root());
+        let root = root.ok_or_else(|| {
+            let message = "there is no home folder to keep images in";
+            Failure::with_hint(message, "name a folder with --root or WHARF_ROOT")
+        })?;
+        // A home is not a store's, even if it is empty today, unless a service has its store there.
+        if self.environment.is_home(&root) && !Store::is_in(&root) {
+            let message = format!(
+                "the folder {} is a home folder, not a store",
+                root.display()
+            );
+            let other = root.join("wharf");
+            let hint = format!(
+                "name a folder in it with --root or WHARF_ROOT, for instance {}",
+                other.display()
+            );
+            return Err(Failure::with_hint(message, hint));
+        }
+        Ok(root)
     }
 
     /// Opens the engine.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -184,6 +185,16 @@ impl Environment {
     /// A path; unset and empty are the same.
     fn path(&self, name: &str) -> Option<PathBuf> {
         value(name).map(PathBuf::from)
+    }
+
+    /// Returns whether a path leads to the user's home.
+    pub(crate) fn is_home(&self, path: &Path) -> bool {
+        let file = |path: &Path| {
+            let about = std::fs::metadata(path).ok()?;
+            Some((about.dev(), about.ino()))
+        };
+        let home = self.home().and_then(|home| file(&home));
+        home.is_some() && home == file(path)
     }
 
     fn home(&self) -> Option<PathBuf> {

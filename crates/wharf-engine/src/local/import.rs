@@ -43,6 +43,7 @@ pub(super) async fn import(
     if let Some(name) = &options.reference {
         tag::check_name(name)?;
     }
+    engine.store().check_writable()?;
     let platform = options
         .platform
         .clone()

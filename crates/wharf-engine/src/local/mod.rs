@@ -84,6 +84,7 @@ impl Engine for LocalEngine {
         options: &PullOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Pulled> {
+        self.store.check_writable()?;
         pull::pull(
             &self.store,
             &self.registry_of(&options.whose),

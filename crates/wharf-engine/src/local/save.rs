@@ -27,7 +27,7 @@ pub(super) async fn save(
     out: Box<dyn Write + Send>,
 ) -> Result<()> {
     // Nothing that is about to be written is collected meanwhile.
-    let lease = store.lease()?;
+    let lease = store.read_lease()?;
     let wanted = store.read(|rows| resolve(rows, names))?;
     let mut all = Vec::new();
     let mut present = HashSet::new();

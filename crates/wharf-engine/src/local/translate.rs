@@ -79,8 +79,8 @@ impl From<StoreError> for EngineError {
             StoreErrorKind::Missing => ErrorKind::NotFound,
             StoreErrorKind::Io => ErrorKind::Internal,
         };
-        // Its words say what to do already.
-        from_error(kind, error, None)
+        let hint = error.hint();
+        from_error(kind, error, hint)
     }
 }
 

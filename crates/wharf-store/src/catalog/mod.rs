@@ -16,6 +16,7 @@
 //! | `holds` | what holds what, and the removal of what nothing holds |
 //! | `leases` | what operations in progress need |
 //! | `rehearsal` | a copy of the rows, on which a removal is tried |
+//! | `read_only` | the rows of a store that can only be read |
 //! | `work` | counts what SQLite does, for tests |
 //! | `audit` | what a check compares |
 //! | `salvage` | what a repair can still read of a damaged database |
@@ -27,6 +28,7 @@ mod holds;
 mod images;
 mod leases;
 mod names;
+mod read_only;
 mod registry;
 mod rehearsal;
 mod salvage;
@@ -44,8 +46,9 @@ use rusqlite::types::{FromSqlError, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, TransactionBehavior};
 use wharf_core::Digest;
 
+use self::read_only::ReadOnly;
 use crate::lease::LeaseFiles;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, files};
 
 pub(crate) use arrivals::ManifestArrival;
 pub use images::Sharers;
@@ -91,6 +94,8 @@ pub(crate) struct Catalog {
     observer: Mutex<Observer>,
     /// Counts what is done, for a test.
     work: Option<Work>,
+    /// Set in a store that can only be read: nothing above is used then.
+    read_only: Option<ReadOnly>,
 }
 
 #[derive(Default)]
@@ -130,21 +135,27 @@ impl<'a> Deref for Writing<'a> {
 }
 
 impl Catalog {
-    /// Opens the database, and makes it or brings it up to date where that is needed.
-    pub(crate) fn open(root: &Path) -> Result<Self> {
-        Self::open_counted(root, None)
+    /// Opens the database, and makes it or brings it up to date where that is needed and `read_only` is not set.
+    pub(crate) fn open(root: &Path, read_only: bool) -> Result<Self> {
+        Self::open_counted(root, read_only, None)
     }
 
     /// The same, and counts what is done.
-    pub(crate) fn open_counted(root: &Path, work: Option<Work>) -> Result<Self> {
-        let catalog = Self {
+    pub(crate) fn open_counted(root: &Path, read_only: bool, work: Option<Work>) -> Result<Self> {
+        let mut catalog = Self {
             work,
             root: root.to_owned(),
             idle: Mutex::default(),
             turn: Mutex::default(),
             observer: Mutex::default(),
+            read_only: None,
         };
         catalog.refuse_emptied()?;
+        if read_only {
+            catalog.read_only = Some(ReadOnly::open(root)?);
+            return Ok(catalog);
+        }
+        make_file(&root.join(DATABASE))?;
         let mut connection = catalog.connect()?;
         schema::migrate(&mut connection, root)?;
         catalog.give_back(connection);
@@ -176,6 +187,9 @@ impl Catalog {
         &self,
         read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        if let Some(rows) = &self.read_only {
+            return rows.read(read);
+        }
         let connection = self.take()?;
         let transaction = Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)
             .map_err(store)?;
@@ -193,6 +207,7 @@ impl Catalog {
         durability: Durability,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, E>,
     ) -> Result<(T, Vec<(Digest, u64)>), E> {
+        self.writable()?;
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut connection = self.take()?;
         let level = if durability == Durability::Full {
@@ -215,6 +230,9 @@ impl Catalog {
 
     /// Says what the rows are now, without reading them.
     pub(crate) fn version(&self) -> Result<Version> {
+        if let Some(rows) = &self.read_only {
+            return rows.version();
+        }
         let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match observer.connection.take() {
             Some(connection) => connection,
@@ -270,7 +288,18 @@ impl Catalog {
         }
     }
 
+    /// Refuses to go on in a store that can only be read.
+    fn writable(&self) -> Result<()> {
+        if self.read_only.is_some() {
+            return Err(StoreError::ReadOnly {
+                path: self.root.clone(),
+            });
+        }
+        Ok(())
+    }
+
     fn connect(&self) -> Result<Connection> {
+        self.writable()?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -320,6 +349,17 @@ fn wait_for_writer(attempts: i32) -> bool {
     }
     std::thread::sleep(if attempts < 10 { first } else { later });
     true
+}
+
+/// Makes the database's file, empty, if it is not there: SQLite would make it with a mode that depends on the umask,
+/// and gives its other files the mode of this one.
+fn make_file(path: &Path) -> Result<()> {
+    match files::create_new(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io("make", path, source))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn store(error: rusqlite::Error) -> StoreError {

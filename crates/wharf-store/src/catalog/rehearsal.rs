@@ -23,29 +23,39 @@ pub(crate) struct Rehearsal {
 impl Catalog {
     /// Copies the rows as they are now.
     pub(crate) fn rehearse(&self) -> Result<Rehearsal> {
-        let mut rows = Connection::open("")?;
-        rows.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        let original = self.take()?;
-        // All pages in one step: a copy in several steps begins anew whenever another process writes.
-        let copied = Backup::new(&original, &mut rows)?.step(-1)?;
-        if copied != StepResult::Done {
-            return Err(StoreError::Database {
-                detail: "the database could not be copied, since another process is changing it"
-                    .into(),
-            });
+        if let Some(rows) = &self.read_only {
+            return rows.copy().map(Rehearsal::new);
         }
+        let original = self.take()?;
+        let rows = copy_of(&original)?;
         self.give_back(original);
-        // Nothing of a copy has to survive.
-        rows.pragma_update(None, "journal_mode", "MEMORY")?;
-        rows.pragma_update(None, "synchronous", "OFF")?;
-        Ok(Rehearsal {
-            rows,
-            gone: HashSet::new(),
-        })
+        Ok(Rehearsal::new(rows))
     }
 }
 
+/// Copies a database into one without a name.
+pub(super) fn copy_of(original: &Connection) -> Result<Connection> {
+    let mut rows = Connection::open("")?;
+    rows.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // All pages in one step: a copy in several steps begins anew whenever another process writes.
+    let copied = Backup::new(original, &mut rows)?.step(-1)?;
+    if copied != StepResult::Done {
+        return Err(StoreError::Database {
+            detail: "the database could not be copied, since another process is changing it".into(),
+        });
+    }
+    // Nothing of a copy has to survive.
+    rows.pragma_update(None, "journal_mode", "MEMORY")?;
+    rows.pragma_update(None, "synchronous", "OFF")?;
+    Ok(rows)
+}
+
 impl Rehearsal {
+    fn new(rows: Connection) -> Self {
+        let gone = HashSet::new();
+        Self { rows, gone }
+    }
+
     /// Runs `write` in one transaction on the copy; returns also which blobs nothing would hold any more.
     pub(crate) fn write<T, E: From<StoreError>>(
         &mut self,

@@ -15,7 +15,7 @@ const VERSION_MAX: i64 = 10_000;
 
 /// Brings the database up to date.
 pub(super) fn migrate(connection: &mut Connection, root: &std::path::Path) -> Result<()> {
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let known = known();
     if version(connection)? == known {
         return Ok(());
     }
@@ -49,6 +49,23 @@ pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
     STEPS
         .iter()
         .try_for_each(|step| connection.execute_batch(step))
+}
+
+/// Returns whether the database needs no step; refuses one of a later version.
+pub(super) fn is_current(connection: &Connection, root: &std::path::Path) -> Result<bool> {
+    let (found, known) = (version(connection)?, known());
+    if found > known {
+        return Err(StoreError::Newer {
+            path: root.to_owned(),
+            found,
+            known,
+        });
+    }
+    Ok(found == known)
+}
+
+fn known() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
 }
 
 fn version(connection: &Connection) -> Result<i64> {

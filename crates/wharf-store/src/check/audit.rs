@@ -8,7 +8,8 @@ use wharf_core::{Digest, ImageConfig, Manifest};
 
 use super::{CheckProgress, CheckReport};
 use crate::blobs::{Blobs, file_name};
-use crate::catalog::{Durability, ManifestArrival};
+use crate::catalog::{Durability, ManifestArrival, Rehearsal, Writing};
+use crate::ingest::DigestLock;
 use crate::ingest::follow::Follow;
 use crate::rows::{BlobRow, ManifestKind};
 use crate::store::Inner;
@@ -17,6 +18,8 @@ use crate::{Result, StoreError};
 /// One check under way.
 pub(super) struct Audit<'a> {
     store: &'a Inner,
+    /// Where rows are computed again, if the store can only be read.
+    copy: Option<Rehearsal>,
     repair: bool,
     progress: &'a dyn Fn(CheckProgress),
     at: CheckProgress,
@@ -32,14 +35,21 @@ pub(super) enum State {
 }
 
 impl<'a> Audit<'a> {
-    pub(super) fn new(store: &'a Inner, repair: bool, progress: &'a dyn Fn(CheckProgress)) -> Self {
-        Self {
+    pub(super) fn new(
+        store: &'a Inner,
+        repair: bool,
+        progress: &'a dyn Fn(CheckProgress),
+    ) -> Result<Self> {
+        let copy = store.root.read_only.then(|| store.catalog.rehearse());
+        let copy = copy.transpose()?;
+        Ok(Self {
             store,
+            copy,
             repair,
             progress,
             at: CheckProgress::default(),
             report: CheckReport::default(),
-        }
+        })
     }
 
     pub(super) fn run(mut self) -> Result<CheckReport> {
@@ -99,7 +109,7 @@ impl<'a> Audit<'a> {
         let mut state = self.read(digest, row.size)?;
         if state != State::Sound {
             // Whoever is just putting or removing it holds its lock, and leaves it in order.
-            let Some(_lock) = self.store.ingest.try_lock(digest)? else {
+            let Some(_lock) = self.lock(digest)? else {
                 return Ok(());
             };
             let Some(row) = self.row(digest)? else {
@@ -113,6 +123,14 @@ impl<'a> Audit<'a> {
             (State::Damaged, _) => self.found_damaged(digest),
             (State::Missing, here) => self.found_missing(digest, here),
         }
+    }
+
+    /// Takes the lock of a blob; `None` if another process has it. A store that can only be read is checked without.
+    fn lock(&self, digest: &Digest) -> Result<Option<Option<DigestLock>>> {
+        if self.store.root.read_only {
+            return Ok(Some(None));
+        }
+        Ok(self.store.ingest.try_lock(digest)?.map(Some))
     }
 
     fn row(&self, digest: &Digest) -> Result<Option<BlobRow>> {
@@ -199,7 +217,7 @@ impl<'a> Audit<'a> {
     /// A file without a row is a leftover of a process that was killed, unless its bytes are wrong: then
     /// somebody changed it.
     fn check_orphan(&mut self, digest: &Digest) -> Result<()> {
-        let Some(_lock) = self.store.ingest.try_lock(digest)? else {
+        let Some(_lock) = self.lock(digest)? else {
             return Ok(());
         };
         if self.row(digest)?.is_some() {
@@ -240,20 +258,25 @@ impl<'a> Audit<'a> {
             place: &place,
             incomplete,
         };
-        let outcome = store
-            .catalog
-            .write(&store.leases, Durability::Full, |rows| {
-                if rows.manifest(digest)?.is_none_or(|row| !row.complete) {
-                    return Err(Outcome::Same);
-                }
-                let before = rows.computed(digest)?;
-                rows.arrive_manifest(&arrival)?;
-                match before == rows.computed(digest)? {
-                    true => Err(Outcome::Same),
-                    false if self.repair => Ok(()),
-                    false => Err(Outcome::Differs),
-                }
-            });
+        let repair = self.repair;
+        let compute = |rows: &mut Writing<'_>| {
+            if rows.manifest(digest)?.is_none_or(|row| !row.complete) {
+                return Err(Outcome::Same);
+            }
+            let before = rows.computed(digest)?;
+            rows.arrive_manifest(&arrival)?;
+            match before == rows.computed(digest)? {
+                true => Err(Outcome::Same),
+                false if repair => Ok(()),
+                false => Err(Outcome::Differs),
+            }
+        };
+        let outcome = match &mut self.copy {
+            Some(copy) => copy.write(&store.leases, compute),
+            None => store
+                .catalog
+                .write(&store.leases, Durability::Full, compute),
+        };
         let finding = format!("the rows of manifest {digest} are not what it says");
         match outcome {
             Ok(_) => {
@@ -293,8 +316,11 @@ impl From<StoreError> for Outcome {
 
 /// Reads a blob's file, every byte.
 pub(super) fn examine(blobs: &Blobs, digest: &Digest, size: Option<u64>) -> Result<State> {
-    let Some((file, len)) = blobs.open(digest)? else {
-        return Ok(State::Missing);
+    let (file, len) = match blobs.open(digest) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Ok(State::Missing),
+        Err(StoreError::Damaged(_)) => return Ok(State::Damaged),
+        Err(error) => return Err(error),
     };
     if size.is_some_and(|size| size != len) {
         return Ok(State::Damaged);

@@ -58,6 +58,9 @@ impl CheckReport {
 /// damaged, which [`crate::Store::open`] refuses.
 pub fn check(root: &Path, repair: bool, progress: &dyn Fn(CheckProgress)) -> Result<CheckReport> {
     let opened = Store::open(root).and_then(|store| {
+        if repair {
+            store.inner.writable()?;
+        }
         store.inner.catalog.verify()?;
         Ok(store)
     });
@@ -73,7 +76,10 @@ impl Store {
     /// Checks this store, and repairs it if `repair` is set. A damaged database is an error here:
     /// rebuilding it is [`check`]'s business, since nobody may have it open.
     pub fn check(&self, repair: bool, progress: &dyn Fn(CheckProgress)) -> Result<CheckReport> {
+        if repair {
+            self.inner.writable()?;
+        }
         self.inner.catalog.verify()?;
-        audit::Audit::new(&self.inner, repair, progress).run()
+        audit::Audit::new(&self.inner, repair, progress)?.run()
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn report(
     detail: &str,
     progress: &dyn Fn(CheckProgress),
 ) -> Result<CheckReport> {
-    let root = Root::open(root)?;
+    let root = Root::open(root, true)?;
     root.share()?;
     let mut report = CheckReport::default();
     report.findings.push(damaged_database(detail));
@@ -48,7 +48,10 @@ pub(super) fn rebuild(
     detail: &str,
     progress: &dyn Fn(CheckProgress),
 ) -> Result<CheckReport> {
-    let root = Root::open(root)?;
+    let root = Root::open(root, false)?;
+    if root.read_only {
+        return Err(StoreError::ReadOnly { path: root.path });
+    }
     root.seize()?;
     let mut report = CheckReport::default();
     report.findings.push(damaged_database(detail));
@@ -144,7 +147,7 @@ impl Workshop {
         let folder = root.path.join(WORKSHOP);
         clear(&folder)?;
         create_directory(&folder, &root.path)?;
-        let catalog = Catalog::open(&folder)?;
+        let catalog = Catalog::open(&folder, false)?;
         Ok(Self {
             folder,
             store: Inner::with_catalog(root, catalog),

@@ -30,7 +30,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use wharf_core::Digest;
 
 use crate::durable::{create_directory, remove};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, files};
 
 /// The pauses between two looks at a lock that somebody else holds. Polling, unlike a thread that
 /// waits in the system, ends at once when the operation is given up.
@@ -70,12 +70,7 @@ impl Ingest {
         let path = self.path(digest, "lock");
         let error = |source| StoreError::io("lock", &path, source);
         loop {
-            let file = match File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-            {
+            let file = match files::open_or_create(&path) {
                 Err(source) if source.kind() == io::ErrorKind::NotFound => {
                     create_directory(&self.folder, self.folder.parent().unwrap_or(&self.folder))?;
                     continue;
@@ -133,14 +128,14 @@ impl Ingest {
     /// How many bytes of a blob are here, as its journal says: for those who wait for whoever fetches it. It
     /// is a glance, without the lock; `None` if there is nothing to see.
     pub(crate) fn glance(&self, digest: &Digest, size: u64) -> Option<u64> {
-        let journal = File::open(self.path(digest, "journal")).ok()?;
+        let journal = files::open(&self.path(digest, "journal")).ok()?;
         let pieces = journal::read(&journal, size).ok()??;
         Some(pieces.iter().sum())
     }
 
     /// Returns whether a process works on a blob. A glance, for those who only report.
     pub(crate) fn is_locked(&self, digest: &Digest) -> bool {
-        let lock = File::open(self.path(digest, "lock"));
+        let lock = files::open(&self.path(digest, "lock"));
         lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
@@ -148,7 +143,7 @@ impl Ingest {
     pub(crate) fn taken(&self, digest: &Digest) -> Result<u64> {
         let mut bytes = 0;
         for path in self.files(digest) {
-            match fs::metadata(&path) {
+            match fs::symlink_metadata(&path) {
                 Ok(about) => bytes += about.blocks() * 512,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(StoreError::io("look at", &path, source)),
@@ -159,14 +154,14 @@ impl Ingest {
 
     /// Returns when the download of a blob got its last bytes.
     pub(crate) fn modified(&self, digest: &Digest) -> Option<SystemTime> {
-        fs::metadata(self.path(digest, "data"))
+        fs::symlink_metadata(self.path(digest, "data"))
             .and_then(|about| about.modified())
             .ok()
     }
 
     /// Returns whether bytes of a blob have come.
     pub(crate) fn has_bytes(&self, digest: &Digest) -> bool {
-        fs::metadata(self.path(digest, "data")).is_ok_and(|about| about.blocks() > 0)
+        fs::symlink_metadata(self.path(digest, "data")).is_ok_and(|about| about.blocks() > 0)
     }
 
     /// Where a blob's bytes are gathered.
@@ -212,7 +207,7 @@ impl Drop for DigestLock {
 
 /// Is the open file still the one that has the name?
 pub(crate) fn is_same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,
     }

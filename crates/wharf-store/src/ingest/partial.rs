@@ -15,7 +15,7 @@ use wharf_core::Digest;
 
 use super::journal::{self, PIECE, piece_len, pieces};
 use super::{DigestLock, Ingest};
-use crate::{Result, StoreError, fail};
+use crate::{Result, StoreError, fail, files};
 
 /// After this many new bytes of a piece, in bytes, the system is asked to start writing them to the
 /// disk, so that little is left to do for the sync at the end.
@@ -66,14 +66,7 @@ impl Partial {
     ) -> Result<Self> {
         let (path, journal_path) = (ingest.path(digest, "data"), ingest.path(digest, "journal"));
         let open = |path: &Path| {
-            let mut options = File::options();
-            let file = options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path);
-            file.map_err(|source| StoreError::io("open", path, source))
+            files::open_or_create(path).map_err(|source| StoreError::io("open", path, source))
         };
         let (data, journal) = (open(&path)?, open(&journal_path)?);
         let known = data
@@ -160,8 +153,8 @@ impl Partial {
     pub(super) fn write(&self, piece: usize, offset: u64, bytes: &[Bytes]) -> Result<u64> {
         let mut at = offset;
         for chunk in bytes {
-            self.data
-                .write_all_at(chunk, at)
+            fail::disk(&self.path)
+                .and_then(|()| self.data.write_all_at(chunk, at))
                 .map_err(|source| self.cannot_write(source))?;
             at += chunk.len() as u64;
         }

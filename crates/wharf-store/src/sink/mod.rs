@@ -6,7 +6,6 @@
 
 mod manifests;
 
-use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,7 +20,7 @@ use crate::ingest::fetch::{Fetch, fetch, joined};
 use crate::ingest::follow::{Follow, Followed};
 use crate::ingest::partial::Partial;
 use crate::store::Inner;
-use crate::{Lease, Result, StoreError, fail};
+use crate::{Lease, Result, StoreError, fail, files};
 
 /// How content is stored.
 #[derive(Clone)]
@@ -261,7 +260,9 @@ impl DiskSink {
 
     /// A file for what the inspector writes down. Without one the layer is read all the same.
     fn new_notes(&self, digest: &Digest) -> Option<Notes> {
-        match File::create(self.store.ingest.notes(digest)) {
+        let made = files::open_or_create(&self.store.ingest.notes(digest))
+            .and_then(|file| file.set_len(0).map(|()| file));
+        match made {
             Ok(file) => Some(Box::new(file)),
             Err(error) => {
                 tracing::debug!(%digest, %error, "no notes are taken of a layer");

@@ -153,10 +153,9 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     world.pull(&before, "a:1").await;
     let bytes = noise(3, 600_000);
     let what = Descriptor::of("application/octet-stream", &bytes);
-    // A device that is always full stands for the data file.
     let ingest = world.root().join("ingest");
     let file = |kind: &str| ingest.join(format!("sha256-{}.{kind}", what.digest.hex()));
-    symlink("/dev/full", file("data")).unwrap();
+    crate::fail::FULL.lock().unwrap().push(file("data"));
     let mut journal = b"WHARFJ1\n".to_vec();
     for number in [what.size, 16 * 1024 * 1024, 0] {
         journal.extend(number.to_le_bytes());
@@ -174,7 +173,7 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     );
     assert_eq!(std::fs::read(file("journal")).unwrap(), journal);
     // With space again, it works, and what was here is here.
-    std::fs::remove_file(file("data")).unwrap();
+    crate::fail::FULL.lock().unwrap().clear();
     let sink = world.sink(inspected());
     sink.put(&what, place, Arc::new(Unwatched)).await.unwrap();
     assert!(sink.contains(&before.manifest).await.unwrap());

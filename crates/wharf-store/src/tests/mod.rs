@@ -12,7 +12,10 @@ mod packing;
 mod place;
 mod processes;
 mod pruning;
+mod reading;
+mod recognising;
 mod salvaging;
+mod special;
 mod uploading;
 
 use std::io::Write as _;

@@ -20,6 +20,7 @@
 //! | `images` | lists, inspections and removals |
 //! | `space` | how much space images take, and getting it back |
 //! | `remotes` | what is asked of registries without pulling |
+//! | `stores` | which folders may be a store, their modes, stores that can only be read |
 //! | `serving` | the registry, the demo |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -40,6 +41,7 @@ mod remotes;
 mod serving;
 mod space;
 mod special;
+mod stores;
 mod surroundings;
 mod tampered;
 mod unpacking;

@@ -153,7 +153,7 @@ impl LocalEngine {
 
     fn find_files(&self, name: &str, platform: Option<&Platform>) -> Result<Found> {
         let store = &self.store;
-        let lease = Arc::new(store.lease()?);
+        let lease = Arc::new(store.read_lease()?);
         let image: ImageRow = store.read(|rows| match platform {
             Some(platform) => Ok::<_, EngineError>(find_for(rows, name, platform)?.image),
             None => Ok(find(rows, name)?.image),
@@ -329,12 +329,11 @@ fn noted(store: &Store, layer: &FileLayer) -> Result<Layer> {
         reading.write(&buffer[..length]).map_err(damaged)?;
     }
     let facts = reading.finish().map_err(damaged)?;
-    notes_file.keep()?;
+    let file = notes_file.keep()?;
     // What is learned by the way is worth keeping; a store that is full has said so already.
     if let Err(error) = store.set_layer_facts(&layer.blob, &facts) {
         return Err(error.into());
     }
-    let file = store.notes(&layer.blob)?.ok_or_else(|| gone(&layer.blob))?;
     Layer::read(&file).map_err(unread)?.ok_or_else(|| {
         let message = format!("what is in layer {} cannot be written down", layer.blob);
         EngineError::new(ErrorKind::Unavailable, message)

@@ -50,7 +50,7 @@ pub(super) async fn push(
         options,
         sink,
         // Nothing that is about to be sent is collected meanwhile.
-        lease: Arc::new(store.lease()?),
+        lease: Arc::new(store.read_lease()?),
         watch,
     };
     let mut all = Vec::new();
@@ -120,7 +120,9 @@ impl Pusher<'_> {
         self.lease.hold(&name.target)?;
         let row = self.row(&name.target)?;
         let mut plan = self.choose(name, &row).await?;
+        // A store that can only be read has no place for packed layers: they are sent as they are.
         if row.local
+            && !self.store.is_read_only()
             && let Some(packed) = self.pack(&plan.root).await?
         {
             plan.root = packed;
@@ -170,6 +172,9 @@ impl Pusher<'_> {
 
     /// The registry has the image under this digest from now on; a packed manifest is kept by it.
     fn remember(&self, name: &Name, root: &Manifest) -> Result<()> {
+        if self.store.is_read_only() {
+            return Ok(());
+        }
         let digest = name.reference.with_digest(root.descriptor.digest.clone());
         self.store.write(|rows| {
             if let Some(image) = &name.image {
