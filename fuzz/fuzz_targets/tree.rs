@@ -66,7 +66,7 @@ fn layer(bytes: &mut &[u8], first: u64) -> (Vec<Item>, Arc<Layer>) {
         header.set_cksum();
         // Every header is one block, and content begins behind it.
         let number = first + 512 * (items.len() as u64 + 1);
-        out.append(&header, &[][..]).unwrap();
+        out.append(&header, std::io::empty()).unwrap();
         items.push(Item { name: path, kind, link, number });
     }
     let mut notes = tempfile::tempfile().unwrap();

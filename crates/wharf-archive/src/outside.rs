@@ -11,7 +11,7 @@
 //! as `cp` and `tar` do. From then on no path is resolved: everything is made with `O_EXCL | O_NOFOLLOW` or
 //! renamed below the opened folder, so nothing that another user puts there meanwhile is followed or
 //! overwritten. A link as the last word is followed only by [`Destination::followed`], and only if this user or root made
-//! it: anybody can plant one in a folder like `/tmp`.
+//! it: every user can make one in a folder like `/tmp`.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -71,7 +71,7 @@ pub fn open_archive(file: File) -> Result<ArchiveSource> {
     open_archive_beside(file, &|_| None)
 }
 
-/// The same, where layers may be missing in the archive that are elsewhere. The images then refer to those.
+/// Does the same where layers may be missing in the archive that are elsewhere. The images then refer to those.
 pub fn open_archive_beside(file: File, known: KnownLayers<'_>) -> Result<ArchiveSource> {
     let entries = Entries::read(&file)?;
     let mut opening = Opening::new(file, entries, known);

@@ -183,7 +183,7 @@ fn issue_12_images_of_before_docker_1_10_are_found() {
             .map(|&name| name.to_owned())
             .collect::<Vec<_>>()
     };
-    // The parent `b` has no name, and is no image of its own.
+    // The parent `b` has no name, and is left out.
     let expected = [
         (names(&["x/y:base"]), 1),
         (names(&["x/y:1", "z:latest"]), 3),

@@ -172,13 +172,13 @@ fn parse(raw: &[u8]) -> Result<V1Document, Reason> {
     Ok(document)
 }
 
-/// The ID of a document's parent.
+/// Returns the ID of a document's parent.
 pub(super) fn parent(raw: &[u8]) -> Result<Option<String>, Reason> {
     let parent = parse(raw)?.parent;
     Ok((!parent.is_empty()).then_some(parent))
 }
 
-/// The line of history that a document stands for.
+/// Returns the line of history that a document stands for.
 pub(super) fn history(raw: &[u8]) -> Result<Box<RawValue>, Reason> {
     let document = parse(raw)?;
     let line = V1History {
@@ -190,7 +190,7 @@ pub(super) fn history(raw: &[u8]) -> Result<Box<RawValue>, Reason> {
     raw_value(&line)
 }
 
-/// The config of an image, out of its document, its layers and its history.
+/// Makes the config of an image, out of its document, its layers and its history.
 pub(super) fn config(
     raw: &[u8],
     diff_ids: &[Digest],
@@ -265,7 +265,7 @@ fn escaped(json: &str) -> String {
     out
 }
 
-/// Is a version before the first one whose documents are taken as they are (moby: versions.LessThan)?
+/// Tells whether a version is before the first one whose documents are taken as they are (moby: versions.LessThan).
 fn is_before(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0_u64));
     let mut part = || parts.next().unwrap_or(0);
@@ -278,13 +278,13 @@ fn time(text: &str) -> Result<String, Reason> {
     let (seconds, rest) = text
         .split_at_checked("2006-01-02T15:04:05".len())
         .ok_or_else(wrong)?;
-    let shape = seconds.bytes().zip(b"0000-00-00T00:00:00".iter());
+    let mut shape = seconds.bytes().zip(b"0000-00-00T00:00:00".iter());
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let fits = |(is, expected): (u8, &u8)| match expected {
         b'0' => is.is_ascii_digit(),
         other => is == *other,
     };
-    if !shape.map(fits).all(|fits| fits) {
+    if !shape.all(fits) {
         return Err(wrong());
     }
     let zone = rest.find(['Z', '+', '-']).ok_or_else(wrong)?;

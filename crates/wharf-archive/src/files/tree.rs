@@ -36,6 +36,7 @@ use super::{Entry, Form, Kind, Layer};
 pub use odd::{OddEntries, OddEntry};
 pub(in crate::files) use totals::notes_max;
 pub use walk::compare;
+pub(in crate::files) use whiteouts::WHITEOUT;
 
 /// Permissions of folders that no layer has an entry for.
 const IMPLIED_MODE: u32 = 0o755;

@@ -38,7 +38,7 @@ pub(super) struct Gunzip {
     /// The last byte that was inflated.
     last: u8,
     marks: Option<Marks>,
-    /// Has a member been read to its end?
+    /// A member has been read to its end.
     read_any: bool,
 }
 

@@ -193,7 +193,7 @@ fn signed(field: &[u8]) -> Result<i64, TarProblem> {
     ) else {
         return Ok(i64::try_from(number(field)?).unwrap_or(0));
     };
-    // What does not fit 64 bits is no time.
+    // A time has 64 bits.
     let value = i64::from_be_bytes(*low);
     let fits = high.iter().all(|&b| b == 0xff) && value < 0;
     fits.then_some(value).ok_or(TarProblem::Number)

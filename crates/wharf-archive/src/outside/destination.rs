@@ -53,7 +53,7 @@ impl Destination {
         })
     }
 
-    /// The same, where a link as the last word is followed. Fails if a user other than this one and root made
+    /// Does the same, and follows a link as the last word. Fails if a user other than this one and root made
     /// the link.
     pub fn follow(path: &Path) -> io::Result<Self> {
         Self::open(path)?.followed()
@@ -64,7 +64,7 @@ impl Destination {
     pub fn in_folder(path: &Path, name: &OsStr) -> io::Result<Self> {
         let mut found = match path.file_name() {
             Some(_) => Self::follow(path)?.within(name)?,
-            // `.`, `..` and the root are no links.
+            // `.`, `..` and the root are never links.
             None => Self {
                 folder: Arc::new(open_folder(rustix::fs::CWD, path, OFlags::empty())?),
                 name: split(Path::new(name))?.1.to_owned(),
@@ -75,7 +75,7 @@ impl Destination {
         Ok(found)
     }
 
-    /// The same place, or the one that a link at this place leads to.
+    /// Returns the same place, or the one that a link at this place leads to.
     pub fn followed(self) -> io::Result<Self> {
         let mut place = self;
         for _ in 0..LINKS_MAX {
@@ -119,7 +119,7 @@ impl Destination {
     /// The place of a name in the folder that is here.
     fn within(&self, name: &OsStr) -> io::Result<Self> {
         let here = Path::new(&self.name);
-        // The folder itself may be `.`, which is no link.
+        // The folder itself may be `.`, which is never a link.
         let folder = open_folder(self.folder.as_fd(), here, OFlags::NOFOLLOW)?;
         let (_, name) = split(Path::new(name))?;
         Ok(Self {
@@ -138,12 +138,12 @@ impl Destination {
         open_folder(self.folder.as_fd(), Path::new(&self.name), OFlags::NOFOLLOW)
     }
 
-    /// The path, for messages.
+    /// Returns the path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The last word of its path.
+    /// Returns the last word of its path.
     pub fn name(&self) -> &OsStr {
         &self.name
     }
@@ -193,7 +193,7 @@ impl Destination {
         Ok(rustix::fs::symlinkat(target, &self.folder, &self.name)?)
     }
 
-    /// The names of what an earlier process began for this place and did not finish.
+    /// Returns the names of what an earlier process began for this place and did not finish.
     pub fn left_over(&self) -> io::Result<Vec<PathBuf>> {
         let folder = open_folder(self.folder.as_fd(), Path::new("."), OFlags::empty())?;
         let prefix = super::unfinished::prefix(&self.name);
@@ -210,7 +210,7 @@ impl Destination {
     }
 }
 
-/// Why a file cannot be written at a place: what is there is no ordinary file. In Docker's words (28.5:
+/// Returns why a file cannot be written at a place: something other than a file is there. In Docker's words (28.5:
 /// atomicwriter).
 pub fn obstacle(place: &Destination) -> Option<&'static str> {
     let words = match place.kind().ok()?? {

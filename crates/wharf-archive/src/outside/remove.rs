@@ -44,7 +44,7 @@ fn open(at: impl rustix::fd::AsFd, path: &[u8], first: bool) -> rustix::io::Resu
     }
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     match openat2(&at, path, flags, Mode::empty(), how) {
-        // A kernel before 5.6, or a sandbox that does not know the call: nobody else writes here.
+        // A kernel before 5.6, or a sandbox that does not know the call: no other user writes here.
         Err(Errno::NOSYS | Errno::PERM) => openat(at, path, flags, Mode::empty()),
         other => other,
     }

@@ -165,12 +165,12 @@ impl NewFile {
         })
     }
 
-    /// Where it goes.
+    /// Returns where it goes.
     pub const fn destination(&self) -> &Destination {
         &self.destination
     }
 
-    /// The open file.
+    /// Returns the open file.
     pub const fn file(&self) -> &File {
         &self.file
     }

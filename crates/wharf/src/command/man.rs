@@ -14,7 +14,7 @@ use crate::arguments;
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 
-/// The permissions of a page: manuals are for everybody.
+/// The permissions of a page: every user may read the manual.
 const MODE: u32 = 0o644;
 
 /// The arguments.

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{
     ENTRIES_MAX, ENTRY_LEN, FOLDER, FOLDER_LEN, MAGIC, TRAILER_LEN, Trailer, array, field,
 };
-use crate::files::tree::notes_max;
+use crate::files::tree::{WHITEOUT, notes_max};
 use crate::files::{Entry, Form, Kind};
 
 /// What is in a layer.
@@ -17,6 +17,8 @@ pub struct Layer {
     /// The entries' part of its notes. Every record in it is whole.
     bytes: Vec<u8>,
     entries: usize,
+    /// It has entries that begin like whiteouts.
+    whiteouts: bool,
 }
 
 /// What is at a place of a layer's notes.
@@ -74,21 +76,34 @@ impl Layer {
 
     /// Takes the entries' part of notes, whatever their trailer says; `None` if a record is not whole.
     pub fn over(bytes: Vec<u8>) -> Option<Self> {
-        let (mut at, mut entries) = (MAGIC.len(), 0);
+        let (mut at, mut entries, mut whiteouts) = (MAGIC.len(), 0, false);
         if !bytes.starts_with(&MAGIC) || bytes.len() as u64 > ENTRIES_MAX {
             return None;
         }
         while at < bytes.len() {
             let length = record_len(bytes.get(at..)?)?;
-            entries += usize::from(bytes[at] != FOLDER);
+            if bytes[at] != FOLDER {
+                entries += 1;
+                let name = bytes.get(at + ENTRY_LEN..).unwrap_or_default();
+                whiteouts |= name.starts_with(WHITEOUT);
+            }
             at = at.checked_add(length).filter(|end| *end <= bytes.len())?;
         }
-        Some(Self { bytes, entries })
+        Some(Self {
+            bytes,
+            entries,
+            whiteouts,
+        })
     }
 
     /// How many entries it has.
     pub const fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// Tells whether it may have whiteouts.
+    pub(crate) const fn has_whiteouts(&self) -> bool {
+        self.whiteouts
     }
 
     /// Returns how many bytes its notes have.

@@ -2,7 +2,7 @@
 
 use super::TreeError;
 
-/// How many of them are kept; the others are counted. More than these help nobody to find the fault.
+/// How many of them are kept; the others are counted. A few suffice to find the fault.
 const KEPT_MAX: usize = 8;
 
 /// An entry that a tree leaves out.

@@ -148,7 +148,7 @@ impl Rules {
         Ok(names.cloned().collect())
     }
 
-    /// Does one of the items put something else in the place of a link?
+    /// Tells whether one of the items puts something else in the place of a link.
     fn replaces(&self, items: &[Item], link: &Words) -> bool {
         items.iter().any(|item| {
             let mut above = split(&item.name);

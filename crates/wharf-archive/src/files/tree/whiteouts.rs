@@ -13,13 +13,13 @@ use super::{Kind, Layer, Tree, TreeError, start_of, words};
 use crate::files::notes::Record;
 
 /// Whiteouts begin with this.
-pub(super) const WHITEOUT: &[u8] = b".wh.";
+pub(in crate::files) const WHITEOUT: &[u8] = b".wh.";
 
 /// Below the folder with this whiteout, nothing of the layers below is left.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// What AUFS kept for itself begins with this (`.wh..wh.plnk`, `.wh..wh.aufs`, `.wh..wh.orph`); it hides no
-/// file, and is no file.
+/// What AUFS kept for itself begins with this (`.wh..wh.plnk`, `.wh..wh.aufs`, `.wh..wh.orph`); such
+/// an entry neither hides a file nor is one.
 pub(super) const AUFS: &[u8] = b".wh..wh.";
 
 /// What a whiteout hides.
@@ -33,6 +33,9 @@ enum Hidden {
 impl Tree {
     /// Removes what the whiteouts of a layer hide.
     pub(super) fn hide(&mut self, layer: &Arc<Layer>, number: u32) -> Result<(), TreeError> {
+        if !layer.has_whiteouts() {
+            return Ok(());
+        }
         let mut links = BTreeSet::new();
         let mut hidden = self.hidden(layer, Some(number), &mut |link| {
             links.insert(link);

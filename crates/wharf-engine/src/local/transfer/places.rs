@@ -142,10 +142,19 @@ impl Transfer<'_> {
                 let name = name.clone();
                 Ok(To::Registry { sink, name })
             }
-            Location::Layout { folder, name } => Ok(To::Layout {
-                layout: Layout::new(folder),
-                name: name.clone(),
-            }),
+            Location::Layout { folder, name } => {
+                // The folder may not exist yet; a link that another user made is not followed.
+                match Destination::open(folder).and_then(Destination::followed) {
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        return Err(cannot("write", folder, &error));
+                    }
+                    _ => {}
+                }
+                Ok(To::Layout {
+                    layout: Layout::new(folder),
+                    name: name.clone(),
+                })
+            }
             Location::Archive { file: path, name } => {
                 let name = name.as_deref().map(str::parse::<Reference>).transpose();
                 let name =
