@@ -7,6 +7,7 @@ use gotmpl::{FuncMap, TemplateError, Value};
 
 use super::go_json::to_json;
 use super::go_text;
+use super::limits;
 use super::record;
 
 /// The access to fields. No template can call it by this name.
@@ -23,6 +24,14 @@ const GO: [&str; 18] = [
     "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "slice", "call", "print",
     "printf", "println", "html", "js", "urlquery",
 ];
+
+/// Those whose result can be longer than their arguments, or that put arguments together.
+const GROWING: [&str; 13] = [
+    "json", "join", "title", "lower", "upper", "pad", "printf", "println", "print", "html", "js",
+    "urlquery", PRINT,
+];
+/// Those of them that are taken from the library as they are.
+const GROWING_OF_GO: [&str; 4] = ["print", "html", "js", "urlquery"];
 
 /// Is there such a function?
 pub(super) fn is_function(name: &str) -> bool {
@@ -62,6 +71,13 @@ pub(super) fn for_rows(missing: Missing) -> FuncMap {
     add("pad", pad);
     add("printf", printf);
     add("println", println);
+    for name in GROWING_OF_GO {
+        let library = move |args: &[Value]| call(name, args);
+        functions.insert(name.to_owned(), Arc::new(library));
+    }
+    let mut add = |name: &str, function: fn(&[Value]) -> Answer| {
+        functions.insert(name.to_owned(), Arc::new(function));
+    };
     add("truncate", |args| {
         Ok(text(truncate(
             string("truncate", args, 0)?,
@@ -73,6 +89,7 @@ pub(super) fn for_rows(missing: Missing) -> FuncMap {
         "index".to_owned(),
         Arc::new(move |args| index(args, missing)),
     );
+    limits::bound(&mut functions, &GROWING);
     functions
 }
 
@@ -172,6 +189,15 @@ fn index(args: &[Value], missing: Missing) -> Answer {
 
 fn split(source: &str, separator: &str) -> Answer {
     let part = |part: &str| text(part.to_owned());
+    let parts = if separator.is_empty() {
+        source.len()
+    } else {
+        source.matches(separator).count()
+    };
+    if parts > limits::PARTS_MAX {
+        let most = limits::PARTS_MAX;
+        return Err(wrong("split", &format!("a text of at most {most} parts")));
+    }
     Ok(Value::List(if separator.is_empty() {
         source.chars().map(|c| text(c.to_string())).collect()
     } else {

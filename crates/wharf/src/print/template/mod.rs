@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `functions` | what templates can call: Docker's functions, and the access to fields |
 //! | `rewrite` | turns field accesses into calls |
+//! | `limits` | how long a result may be |
 //! | `record` | what Go has as a struct |
 //! | `go_json` | a template's values as JSON |
 //! | `go_text` | a template's values as Go prints them |
@@ -15,6 +16,7 @@
 mod functions;
 mod go_json;
 mod go_text;
+mod limits;
 mod record;
 mod rewrite;
 
@@ -118,6 +120,7 @@ fn assemble(
     functions: gotmpl::FuncMap,
 ) -> gotmpl::Template {
     let template = gotmpl::Template::new("")
+        .max_range_iters(limits::TURNS_MAX)
         .funcs(functions)
         .add_parse_tree(MAIN, main.clone());
     defines.iter().fold(template, |template, define| {
@@ -127,10 +130,10 @@ fn assemble(
 
 fn run(template: &gotmpl::Template, dot: &Value, text: &mut String) -> Result<(), TemplateFailure> {
     // Nothing of a row is shown when it fails in its middle.
-    let row = template
-        .execute_template_to_string(MAIN, dot)
-        .map_err(|error| failure(&error))?;
-    text.push_str(&row);
+    let mut row = limits::Row::default();
+    let done = template.execute_template_fmt(&mut row, MAIN, dot);
+    done.map_err(|error| failure(&row.excess().unwrap_or(error)))?;
+    text.push_str(&row.text);
     Ok(())
 }
 
