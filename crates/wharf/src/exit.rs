@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wharf_engine::EngineError;
 
 use crate::environment::Program;
+use crate::print::terminal;
 
 /// An ordinary error.
 pub(crate) const ERROR: u8 = 1;
@@ -157,8 +158,16 @@ pub(crate) fn finish(result: Result<()>, program: Program, colour: bool) -> Exit
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    let text = failure.text(colour && io::stderr().is_terminal());
-    say(&in_the_words_of(program, text));
+    let bold = colour && io::stderr().is_terminal();
+    let text = failure.text(bold);
+    let text = in_the_words_of(program, text);
+    // With standard error gone there is nothing to tell.
+    drop(match failure {
+        Failure::Engine(_) | Failure::Other { .. } if bold => {
+            terminal::stderr_styled().write_all(text.as_bytes())
+        }
+        _ => terminal::stderr().write_all(text.as_bytes()),
+    });
     ExitCode::from(failure.code())
 }
 
@@ -172,8 +181,8 @@ fn in_the_words_of(program: Program, text: String) -> String {
 
 /// Says something on standard error that is not an error.
 pub(crate) fn say(text: &str) {
-    // With standard error gone there is nobody to tell.
-    drop(io::stderr().write_all(text.as_bytes()));
+    // With standard error gone there is nothing to tell.
+    drop(terminal::stderr().write_all(text.as_bytes()));
 }
 
 /// Errors in the engine's words, one after the other, without ending the program.
@@ -185,7 +194,7 @@ pub(crate) fn say_errors(errors: &[EngineError]) {
 
 /// One error, and the advice below it.
 fn error_text(message: &str, hint: Option<&str>, bold: bool) -> String {
-    let message = without_numbers(&printable(message));
+    let message = without_numbers(&terminal::safe(message));
     let mut text = match (message.strip_prefix("Error"), bold) {
         // Docker's own words begin so already.
         (Some(_), _) => message,
@@ -195,7 +204,7 @@ fn error_text(message: &str, hint: Option<&str>, bold: bool) -> String {
     text.push('\n');
     if let Some(hint) = hint {
         text.push_str("hint: ");
-        text.push_str(&printable(hint));
+        text.push_str(&terminal::safe(hint));
         text.push('\n');
     }
     text
@@ -218,20 +227,6 @@ fn without_numbers(text: &str) -> String {
             .map_or(behind, |(_, behind)| behind);
     }
     out + rest
-}
-
-/// Without control characters: parts of a message may come from a registry, and must not move the
-/// cursor or rename the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 /// Set while a panic is expected, and told of as an error.
@@ -263,7 +258,7 @@ pub(crate) fn install_panic_hook() {
             .map_or_else(String::new, |at| format!(" at {at}"));
         say(&format!(
             "wharf: internal error{place}: {}; please report it at {REPORT_TO}\n",
-            printable(what).replace('\n', " ")
+            what.replace('\n', " ")
         ));
     }));
 }

@@ -12,6 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::exit::{Failure, Result};
+use crate::print::terminal;
 
 /// What names of wharf's own events begin with.
 const OWN: &str = "wharf";
@@ -66,7 +67,7 @@ pub(crate) fn start(asked: &Asked<'_>) -> Result<()> {
     })?;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(terminal::stderr_styled);
     let lines = match asked.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),

@@ -8,6 +8,7 @@ use wharf_archive::files::Kind;
 use super::files::{platform, split_whole, warn, wrong};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
+use crate::print::terminal;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     context.usage.at_least(&arguments.names, 1)?;
     let platform = platform(arguments.platform.as_deref())?;
     let engine = context.engine()?;
-    let mut out = io::stdout().lock();
+    let mut out = terminal::stdout();
     for name in &arguments.names {
         let (image, path) = split_whole(name)?;
         let files = engine.files(image, platform.as_ref())?;

@@ -110,7 +110,7 @@ fn show_tree(context: &Context, arguments: &Arguments, filters: Filters) -> Resu
         filters,
     };
     let images = runtime::light(engine.image_tree(&query))??;
-    print(&tree::draw(context, &images))
+    tree::draw(context, &images)
 }
 
 /// The list, as it was asked for.

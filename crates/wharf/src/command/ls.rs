@@ -1,6 +1,6 @@
 //! `wharf ls`: lists files of an image, straight from its layers.
 
-use std::io::{self, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 
 use clap::Args;
 use wharf_archive::files::{Kind, Place};
@@ -8,6 +8,7 @@ use wharf_archive::files::{Kind, Place};
 use super::files::{platform, push_long, push_shown, split, warn, wrong};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
+use crate::print::terminal;
 
 /// How much is written at once, in bytes: an image has some megabytes of names.
 const BUFFER: usize = 64 * 1024;
@@ -44,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Arguments) -> Result<()> {
     };
     let place = found.map_err(|error| wrong(image, &error))?;
     let zone = context.environment.zone();
-    let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let mut out = BufWriter::with_capacity(BUFFER, terminal::stdout());
     let mut text = String::new();
     let mut line = |place: Place, name: &[u8]| {
         text.clear();

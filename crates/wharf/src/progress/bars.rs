@@ -13,6 +13,7 @@ use wharf_core::{Digest, LayerStatus};
 
 use super::rate::Rate;
 use crate::arguments::terminal_width;
+use crate::print::terminal;
 use wharf_engine::words::{self, Way};
 
 /// A bar's text is made anew at most so often: more only flickers, and takes time from the pull.
@@ -98,6 +99,8 @@ impl Bars {
             layer.bar = Some(self.screen.insert_before(&self.total, line()));
         }
         if let (Some(bar), Some(text)) = (&layer.bar, text) {
+            // The library draws the line itself: what comes from outside in it is made safe here.
+            let text = terminal::safe(&text);
             bar.set_message(format!("{}: {text}", digest.short()));
         }
         self.draw_total(now, false);

@@ -149,8 +149,8 @@ fn an_interrupt_ends_a_pull_and_the_next_one_goes_on() {
     }
 }
 
-/// A terminal, and what it was shown until the program ended.
-fn on_a_terminal(command: &mut std::process::Command, rows: u16, columns: u16) -> String {
+/// Opens a terminal of this size; returns its own end, and the one for a program.
+pub(super) fn open_terminal(rows: u16, columns: u16) -> (OwnedFd, OwnedFd) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
@@ -162,13 +162,26 @@ fn on_a_terminal(command: &mut std::process::Command, rows: u16, columns: u16) -
     };
     tcsetwinsize(&terminal, size).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
-    let other_end = || {
-        File::options()
-            .read(true)
-            .write(true)
-            .open(name.to_str().unwrap())
-    };
-    let output = OwnedFd::from(other_end().unwrap());
+    let other_end = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap());
+    (terminal, OwnedFd::from(other_end.unwrap()))
+}
+
+/// Reads what a terminal is shown until no program holds its other end.
+pub(super) fn everything_shown(terminal: OwnedFd) -> String {
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    let mut terminal = File::from(terminal);
+    while let Ok(length @ 1..) = terminal.read(&mut buffer) {
+        text.extend_from_slice(&buffer[..length]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A terminal, and what it was shown until the program ended.
+fn on_a_terminal(command: &mut std::process::Command, rows: u16, columns: u16) -> String {
+    let (terminal, output) = open_terminal(rows, columns);
     let mut child = command
         .stdout(output)
         .stderr(Stdio::null())
@@ -176,14 +189,7 @@ fn on_a_terminal(command: &mut std::process::Command, rows: u16, columns: u16) -
         .unwrap();
     // The last one who holds the other end is the program: reading ends with it.
     command.stdout(Stdio::null());
-    let reader = thread::spawn(move || {
-        let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
-        let mut terminal = File::from(terminal);
-        while let Ok(length @ 1..) = terminal.read(&mut buffer) {
-            text.extend_from_slice(&buffer[..length]);
-        }
-        String::from_utf8_lossy(&text).into_owned()
-    });
+    let reader = thread::spawn(move || everything_shown(terminal));
     assert!(child.wait().unwrap().success());
     reader.join().unwrap()
 }

@@ -10,7 +10,10 @@ use wharf_engine::{ImageTree, PlatformBranch};
 
 use crate::arguments::terminal_width;
 use crate::context::Context;
+use crate::exit::Result;
+use crate::print::terminal::safe;
 use crate::print::width::{ellipsis, width};
+use crate::print::{print, print_styled};
 
 /// Docker's words above the tree.
 const WARNING: &str =
@@ -35,12 +38,17 @@ const TERMINAL_MIN: usize = 20;
 const BRANCH_WIDTH: usize = 7;
 
 /// Draws the tree.
-pub(super) fn draw(context: &Context, images: &[ImageTree]) -> String {
+pub(super) fn draw(context: &Context, images: &[ImageTree]) -> Result<()> {
     let terminal = std::io::stdout().is_terminal();
     let style = Style {
         colour: terminal && context.environment.colour(),
     };
-    render(images, terminal_width().max(TERMINAL_MIN), terminal, &style)
+    let text = render(images, terminal_width().max(TERMINAL_MIN), terminal, &style);
+    if style.colour {
+        print_styled(&text)
+    } else {
+        print(&text)
+    }
 }
 
 /// Colours, for terminals that may have them.
@@ -56,6 +64,7 @@ const YELLOW: &str = "93";
 impl Style {
     fn apply(&self, code: &str, text: &str) -> String {
         if self.colour && !code.is_empty() {
+            let text = safe(text);
             format!("\x1b[{code}m{text}\x1b[0m")
         } else {
             text.to_owned()
