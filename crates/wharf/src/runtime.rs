@@ -5,10 +5,14 @@
 //! handler set, so that they are done in a few milliseconds.
 
 use std::future::Future;
-use std::io;
-use std::sync::Arc;
+use std::io::{self, Read as _};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
+use rustix::param::page_size;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,6 +22,41 @@ use crate::exit::{self, Failure, Result, interrupted};
 const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
+
+/// How long the threads of a runtime have to begin. It takes them less than a millisecond, unless
+/// the machine is overloaded.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// How much address space must be free at the start, in bytes: stacks of threads, tables of TLS
+/// certificates, buffers. Below it any allocation may fail, also one that cannot report it.
+const ADDRESS_SPACE_MIN: u64 = 64 * 1024 * 1024;
+
+/// Refuses to run under a limit on address space (`ulimit -v`) that cannot be kept: a program ends
+/// by an abort where an allocation fails.
+pub(crate) fn check_address_space() -> Result<()> {
+    let Some(limit) = getrlimit(Resource::As).current else {
+        return Ok(());
+    };
+    let mut buffer = [0; 32];
+    let read = std::fs::File::open("/proc/self/statm")
+        .and_then(|mut file| file.read(&mut buffer))
+        .unwrap_or(0);
+    // The first number is the address space in use, in pages. Without /proc nothing is known of it.
+    let pages = buffer[..read].split(|&b| b == b' ').next();
+    let pages = pages.and_then(|text| str::from_utf8(text).ok()?.parse::<u64>().ok());
+    let used = pages.unwrap_or(0).saturating_mul(page_size() as u64);
+    if limit.saturating_sub(used) >= ADDRESS_SPACE_MIN {
+        return Ok(());
+    }
+    let needed = (used + ADDRESS_SPACE_MIN) / 1024;
+    Err(Failure::with_hint(
+        format!(
+            "the limit on address space is too low: {} KiB",
+            limit / 1024
+        ),
+        format!("`ulimit -v {needed}` is the lowest that wharf runs with; large images need more"),
+    ))
+}
 
 /// Makes a write beyond the limit on a file's size (`ulimit -f`) an error, where the signal would
 /// end the program without a word. Programs that wharf starts find the signal as it was.
@@ -92,16 +131,50 @@ pub(crate) fn server<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     result
 }
 
-/// Builds a runtime of several threads. One that runs only some of them is good enough.
+/// Builds a runtime of several threads, all of which run.
 fn several_threads() -> Result<Runtime> {
-    let probe = wharf_os::thread::spawn("probe", || ()).map_err(cannot_start)?;
-    // It does nothing that could fail.
-    probe.join().ok();
-    let built = exit::without_panic_text(|| Builder::new_multi_thread().enable_all().build());
-    // tokio panics where its first thread cannot be started: other processes may have used up what
-    // the probe has found.
-    let refused = io::Error::new(io::ErrorKind::WouldBlock, "the system refuses a thread");
-    built.unwrap_or(Err(refused)).map_err(cannot_start)
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    probe(workers).map_err(cannot_start)?;
+    let started = Arc::new((Mutex::new(0), Condvar::new()));
+    let counting = Arc::clone(&started);
+    let built = exit::without_panic_text(|| {
+        Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .on_thread_start(move || {
+                *counting.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                counting.1.notify_all();
+            })
+            .build()
+    });
+    // Other processes may have used up what the probe has found. Then tokio panics for its first
+    // thread, and for a later one it goes on and waits for it.
+    let refused = || io::Error::new(io::ErrorKind::WouldBlock, "the system refuses a thread");
+    let runtime = built
+        .unwrap_or_else(|| Err(refused()))
+        .map_err(cannot_start)?;
+    let count = started.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let waited = started
+        .1
+        .wait_timeout_while(count, START_MAX, |count| *count < workers);
+    if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+        runtime.shutdown_background();
+        return Err(cannot_start(refused()));
+    }
+    Ok(runtime)
+}
+
+/// Fails if the system does not start so many threads at once.
+fn probe(threads: usize) -> io::Result<()> {
+    let gate = RwLock::new(());
+    thread::scope(|scope| {
+        let closed = gate.write();
+        let started = (0..threads).try_for_each(|_| {
+            wharf_os::thread::spawn_scoped(scope, "probe", || drop(gate.read())).map(drop)
+        });
+        drop(closed);
+        started
+    })
 }
 
 fn cannot_start(error: std::io::Error) -> Failure {

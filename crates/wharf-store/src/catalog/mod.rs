@@ -393,9 +393,24 @@ impl From<rusqlite::Error> for StoreError {
                 Path::new(DATABASE),
                 std::io::Error::from(std::io::ErrorKind::StorageFull),
             ),
+            Some(ErrorCode::SystemIoFailure) => Self::Database {
+                detail: detail + &file_size_limit(),
+            },
             _ => Self::Database { detail },
         }
     }
+}
+
+/// Says that a limit on a file's size may be the reason for an error of the disk, where there is
+/// one: SQLite does not tell the system's own error.
+fn file_size_limit() -> String {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    limit.map_or_else(String::new, |bytes| {
+        format!(
+            "; {DATABASE} and its log may be too large for the limit on a file's size \
+             (ulimit -f), {bytes} bytes"
+        )
+    })
 }
 
 /// Reads a column that holds something with a grammar of its own. What does not follow it was not

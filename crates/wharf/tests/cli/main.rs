@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `usage` | help, mistakes on the command line, the name by which it was called |
 //! | `surroundings` | settings, the log, closed pipes, odd stores |
+//! | `limits` | limits on open files, sizes, memory and processes |
+//! | `terminals` | what text from outside may do on a terminal |
 //! | `special` | named pipes, sockets, devices and folders in place of files |
 //! | `platforms` | one of several platforms of an image |
 //! | `pulling` | several references, an interrupt, what a terminal sees |
@@ -31,6 +33,7 @@ mod copying;
 mod hostile;
 mod images;
 mod importing;
+mod limits;
 mod logins;
 mod looking;
 mod manifests;
@@ -44,6 +47,7 @@ mod special;
 mod stores;
 mod surroundings;
 mod tampered;
+mod terminals;
 mod unpacking;
 mod usage;
 
