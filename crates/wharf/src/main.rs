@@ -46,6 +46,7 @@ fn main() -> ExitCode {
 }
 
 fn run(mut environment: Environment, arguments: Vec<OsString>) -> exit::Result<()> {
+    runtime::check_stack()?;
     runtime::check_address_space()?;
     runtime::report_file_size_limit()?;
     match arguments::read(environment.program, arguments)? {

@@ -31,6 +31,24 @@ const START_MAX: Duration = Duration::from_secs(10);
 /// certificates, buffers. Below it any allocation may fail, also one that cannot report it.
 const ADDRESS_SPACE_MIN: u64 = 64 * 1024 * 1024;
 
+/// How large the main thread's stack must be able to grow, in bytes: what reads the command line
+/// takes some 300 KiB without optimisation.
+const STACK_MIN: u64 = 512 * 1024;
+
+/// Refuses to run under a limit on the stack (`ulimit -s`) that would end the program by a signal.
+pub(crate) fn check_stack() -> Result<()> {
+    match getrlimit(Resource::Stack).current {
+        Some(limit) if limit < STACK_MIN => Err(Failure::with_hint(
+            format!("the limit on the stack is too low: {} KiB", limit / 1024),
+            format!(
+                "`ulimit -s {}` is the lowest that wharf runs with",
+                STACK_MIN / 1024
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses to run under a limit on address space (`ulimit -v`) that cannot be kept: a program ends
 /// by an abort where an allocation fails.
 pub(crate) fn check_address_space() -> Result<()> {

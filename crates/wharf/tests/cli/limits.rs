@@ -6,7 +6,7 @@ use super::{registry, wharf};
 
 /// What the shell sets before it starts the program. Limits on processes do not hold for root:
 /// `.ci/steps/85-limits.sh` sets them as another user.
-const LIMITS: [&str; 25] = [
+const LIMITS: [&str; 26] = [
     "ulimit -n 8",
     "ulimit -n 10",
     "ulimit -n 12",
@@ -30,6 +30,7 @@ const LIMITS: [&str; 25] = [
     "prlimit --pid $$ --nproc=4:4",
     "prlimit --pid $$ --nproc=16:16",
     "prlimit --pid $$ --nproc=64:64",
+    "ulimit -s 128",
     "ulimit -s 512",
     "ulimit -n 12; ulimit -f 64; ulimit -v 130000",
 ];

@@ -55,7 +55,9 @@ fn no_command_lets_text_from_outside_act_on_a_terminal() {
     wharf.ok(["pull", "-q", &name]);
     wharf.ok(["pull", "-q", &other]);
     let archive = wharf.folder().join("empty.tar");
-    std::fs::write(&archive, [0; 1024]).unwrap();
+    let mut tar = tar::Builder::new(std::fs::File::create(&archive).unwrap());
+    tar.append_dir(".", wharf.folder().join("home")).unwrap();
+    tar.finish().unwrap();
     wharf.ok([
         "import",
         "-m",
@@ -80,7 +82,7 @@ fn no_command_lets_text_from_outside_act_on_a_terminal() {
         &["diff", &name, &other],
         &["manifest", "inspect", "--insecure", &name],
         &["manifest", "inspect", "--insecure", "-v", &name],
-        &["search", "--filter", HOSTILE, "x"],
+        &["search", "--filter", HOSTILE, &name],
         &["inspect", HOSTILE],
         &["pull", HOSTILE],
         &["images", "--format", "{{.\u{9b}2J}}"],
