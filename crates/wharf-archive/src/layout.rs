@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use wharf_core::content::{DOCUMENT_MAX, read_document};
+use wharf_core::go_json;
 use wharf_core::manifest::Kind;
 use wharf_core::media_type::is_manifest;
 use wharf_core::{
@@ -44,9 +45,10 @@ impl Layout {
 
     /// What `index.json` lists; nothing if it isn't there.
     pub fn manifests(&self) -> io::Result<Vec<Descriptor>> {
-        #[derive(serde::Deserialize)]
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default)]
         struct Index {
-            manifests: Option<Vec<Descriptor>>,
+            manifests: Vec<Descriptor>,
         }
         let path = self.folder.join("index.json");
         let text = match wharf_os::file::read(&path, DOCUMENT_MAX) {
@@ -55,8 +57,8 @@ impl Layout {
                 text.map_err(|error| io::Error::new(error.kind(), format!("index.json: {error}")))?
             }
         };
-        let index: Index = serde_json::from_slice(&text)?;
-        Ok(index.manifests.unwrap_or_default())
+        let index: Index = go_json::from_slice(&text).map_err(io::Error::other)?;
+        Ok(index.manifests)
     }
 
     /// Writes `index.json` and `oci-layout`, once all that `manifests` names was put.

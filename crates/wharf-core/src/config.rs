@@ -1,10 +1,13 @@
 //! Image configs: what Docker shows of an image, its own extensions among them.
 
-use std::collections::BTreeMap;
+mod run;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+pub use self::run::{Empty, Healthcheck, RunConfig, StringOrList};
+use crate::go_json::{self, ReadError};
+use crate::limits::DOCUMENT_MAX;
 use crate::{Digest, Platform};
 
 /// An image's config. Its digest is the image's ID.
@@ -18,91 +21,93 @@ pub struct ImageConfig {
 
 /// The fields of an image's config that wharf looks at. Everything else stays in the raw bytes.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct Fields {
     /// When it was made, as it is written there.
-    #[serde(default)]
     pub created: Option<String>,
     /// Who made it.
-    #[serde(default)]
     pub author: Option<String>,
     /// Docker: the commit's message.
-    #[serde(default)]
     pub comment: Option<String>,
     /// Docker: the version that made it.
-    #[serde(default)]
     pub docker_version: Option<String>,
     /// For which processor it is.
-    #[serde(default)]
     pub architecture: String,
     /// For which system it is.
-    #[serde(default)]
     pub os: String,
     /// `v8` of `arm64/v8`.
-    #[serde(default)]
     pub variant: String,
     /// Windows' build number.
-    #[serde(rename = "os.version", default)]
+    #[serde(rename = "os.version")]
     pub os_version: String,
     /// How a container of it runs.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub config: RunConfig,
     /// Its layers.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub rootfs: RootFs,
     /// How it was built.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub history: Vec<History>,
-}
-
-/// How a container of the image runs, as far as wharf looks at it.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct RunConfig {
-    /// The image's labels.
-    #[serde(rename = "Labels", default, deserialize_with = "null_is_default")]
-    pub labels: BTreeMap<String, String>,
 }
 
 /// The image's layers, unpacked.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct RootFs {
     /// Always `layers`.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     pub kind: String,
     /// The digests of the layers' tars, the base first.
-    #[serde(default, deserialize_with = "null_is_default")]
     pub diff_ids: Vec<Digest>,
 }
 
 /// One step of the build.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct History {
     /// When.
-    #[serde(default)]
     pub created: Option<String>,
     /// By which command.
-    #[serde(default)]
     pub created_by: String,
     /// By whom.
-    #[serde(default)]
     pub author: String,
     /// A note.
-    #[serde(default)]
     pub comment: String,
     /// Has it made no layer?
-    #[serde(default)]
     pub empty_layer: bool,
 }
 
 /// Why bytes are not an image's config.
 #[derive(Debug, thiserror::Error)]
-#[error("the image's config is not valid")]
-pub struct ConfigError(#[from] serde_json::Error);
+pub enum ConfigError {
+    /// It is too long to read.
+    #[error("the image's config has {0} bytes; at most {DOCUMENT_MAX} are read")]
+    TooLarge(u64),
+    /// It is not JSON, or a field has the wrong type.
+    #[error("the image's config is not valid")]
+    Json(#[from] ReadError),
+    /// Its history has more steps that made a layer than it has layers (Docker's words).
+    #[error("too many non-empty layers in History section")]
+    History,
+}
 
 impl ImageConfig {
-    /// Reads a config.
+    /// Reads a config, with everything that is shown of it: what this takes can be shown.
     pub fn parse(raw: Bytes) -> Result<Self, ConfigError> {
-        let fields = serde_json::from_slice(&raw)?;
+        if raw.len() as u64 > DOCUMENT_MAX {
+            return Err(ConfigError::TooLarge(raw.len() as u64));
+        }
+        let fields = go_json::from_slice(&raw)?;
         Ok(Self { raw, fields })
+    }
+
+    /// Checks that each step that made a layer has one, as Docker 28.5 does before it keeps an image:
+    /// the history cannot be shown otherwise.
+    pub fn check_history(&self) -> Result<(), ConfigError> {
+        let layers = self.fields.rootfs.diff_ids.len();
+        let steps = self.fields.history.iter().filter(|step| !step.empty_layer);
+        if steps.count() > layers {
+            return Err(ConfigError::History);
+        }
+        Ok(())
     }
 
     /// For what the image is built.
@@ -142,13 +147,6 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
         chain.push(id);
     }
     chain
-}
-
-/// Go writes an empty list or map as `null`.
-pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::null_is_default;
 use crate::{Digest, Platform};
 
 /// What some content is, its digest and its size, as the OCI image-spec writes it.
@@ -13,15 +12,12 @@ use crate::{Digest, Platform};
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the content is.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
     /// The content's name.
     pub digest: Digest,
-    /// The content's length, in bytes.
+    /// The content's length, in bytes. 0 if the document does not say it: Docker takes that, too.
+    #[serde(default)]
     pub size: u64,
     /// For which platform the content is, inside an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,18 +26,10 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// Notes of whoever wrote the descriptor.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Other places that hold the content. Never asked with credentials.
-    #[serde(
-        default,
-        deserialize_with = "null_is_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
 }
 

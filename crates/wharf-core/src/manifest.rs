@@ -8,6 +8,7 @@ mod made;
 use bytes::Bytes;
 use serde::Deserialize;
 
+use crate::go_json::{self, ReadError};
 use crate::limits::{DOCUMENT_MAX, SizeError};
 use crate::media_type::{
     DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST, is_image_config,
@@ -73,7 +74,7 @@ pub enum ManifestError {
     TooLarge(u64),
     /// Not JSON, or a field is missing or not what it must be.
     #[error("the manifest is malformed")]
-    Json(#[source] serde_json::Error),
+    Json(#[source] ReadError),
     /// The media type is one that wharf does not read.
     #[error("unsupported media type {0}")]
     MediaType(String),
@@ -99,8 +100,8 @@ pub enum ManifestError {
     DeclaredSize(#[from] SizeError),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Wire {
     schema_version: Option<u32>,
     media_type: Option<String>,
@@ -124,7 +125,7 @@ impl Manifest {
         if matches!(declared, DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED) {
             return Err(ManifestError::Schema1);
         }
-        let wire: Wire = serde_json::from_slice(&raw).map_err(ManifestError::Json)?;
+        let wire: Wire = go_json::from_slice(&raw).map_err(ManifestError::Json)?;
         let media_type = wire.media_type(declared)?;
         let kind = wire.into_kind(&media_type)?;
         kind.check_sizes()?;
@@ -232,14 +233,13 @@ impl Wire {
                 if layers.len() > LAYERS_MAX {
                     return Err(ManifestError::Shape("it has more than 4096 layers"));
                 }
-                let image = names_an_image_config(&config.media_type)
-                    && self.artifact_type.as_deref().is_none_or(is_image_config);
-                let artifact_type = self.artifact_type;
+                // An image may have an artifact type: only the config's type tells (Docker 28.5: pull).
+                let image = names_an_image_config(&config.media_type);
                 let parts = Parts {
                     config,
                     layers,
                     subject: self.subject,
-                    artifact_type,
+                    artifact_type: self.artifact_type.filter(|kind| !kind.is_empty()),
                 };
                 Ok(if image {
                     Kind::Image(parts)

@@ -82,12 +82,7 @@ pub struct Platform {
     )]
     pub os_version: String,
     /// Kept as it is.
-    #[serde(
-        rename = "os.features",
-        default,
-        deserialize_with = "crate::config::null_is_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use reqwest::StatusCode;
 use serde::Deserialize;
-use wharf_core::Digest;
+use wharf_core::{Digest, go_json};
 
 use crate::error::RegistryError;
 use crate::exchange::Incoming;
@@ -85,7 +85,7 @@ pub(crate) async fn said(incoming: &mut Incoming) -> Said {
 }
 
 fn parse(body: &[u8]) -> Said {
-    let Ok(wire) = serde_json::from_slice::<Wire>(body) else {
+    let Ok(wire) = go_json::from_slice::<Wire>(body) else {
         return Said::default();
     };
     if let Some(first) = wire.errors.first() {

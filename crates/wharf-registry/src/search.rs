@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use wharf_core::event::Unwatched;
+use wharf_core::go_json;
 
 use crate::answer::{Topic, Whom, refusal};
 use crate::auth::token::basic;
@@ -36,9 +37,10 @@ pub struct Hit {
     pub is_official: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Answer {
-    results: Option<Vec<Hit>>,
+    results: Vec<Hit>,
 }
 
 impl Client {
@@ -85,23 +87,17 @@ impl Client {
             }
         }
         let body = incoming.body(ANSWER_MAX).await?;
-        let answer: Answer =
-            serde_json::from_slice(&body).map_err(|_| RegistryError::Protocol {
-                request: incoming.request.clone(),
-                reason: "the answer is not that of a search".to_owned(),
-            })?;
+        let answer: Answer = go_json::from_slice(&body).map_err(|_| RegistryError::Protocol {
+            request: incoming.request.clone(),
+            reason: "the answer is not that of a search".to_owned(),
+        })?;
         // Strangers' words must not move the cursor.
         let clean = |mut hit: Hit| {
             hit.name = redact::foreign(&hit.name);
             hit.description = redact::foreign(&hit.description.replace(['\n', '\r'], " "));
             hit
         };
-        Ok(answer
-            .results
-            .unwrap_or_default()
-            .into_iter()
-            .map(clean)
-            .collect())
+        Ok(answer.results.into_iter().map(clean).collect())
     }
 }
 

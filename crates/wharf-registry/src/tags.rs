@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use wharf_core::reference::is_tag;
-use wharf_core::{Reference, Watch};
+use wharf_core::{Reference, Watch, go_json};
 
 use crate::answer::{Topic, refusal};
 use crate::client::{Call, Client, whom};
@@ -18,13 +18,17 @@ const PAGE_MAX: u64 = 16 * 1024 * 1024;
 /// Bounds a list. The largest public repositories have some hundred thousand tags.
 const TAGS_MAX: usize = 1_000_000;
 
+/// Bounds the values of one page: its tags, and a few about them.
+const VALUES_MAX: usize = TAGS_MAX + 1000;
+
 /// Bounds the pages, for a registry whose next page is always there and always empty.
 const PAGES_MAX: usize = 20_000;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Wire {
     /// `null` for a repository without tags, from some.
-    tags: Option<Vec<String>>,
+    tags: Vec<String>,
 }
 
 struct Page {
@@ -91,10 +95,10 @@ impl Client {
         let root = self.root(place).await?;
         let next = next_page(&incoming, root, call.url.as_ref())?;
         let body = incoming.body(PAGE_MAX).await?;
-        let wire: Wire = serde_json::from_slice(&body)
+        let wire: Wire = go_json::from_slice_within(&body, VALUES_MAX)
             .map_err(|_| protocol(&incoming, "the answer is not a list of tags"))?;
         Ok(Page {
-            tags: wire.tags.unwrap_or_default(),
+            tags: wire.tags,
             next,
         })
     }

@@ -11,9 +11,9 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::error::Category;
 use wharf_core::content::DOCUMENT_MAX;
 use wharf_core::digest::Algorithm;
+use wharf_core::go_json;
 use wharf_core::manifest::{Kind, Parts};
 use wharf_core::media_type::{
     Compression, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, is_layer, is_manifest, layer_compression,
@@ -70,8 +70,9 @@ impl<'a> Opening<'a> {
         limit(listed.len(), "images", IMAGES_MAX)?;
         let artifact = |descriptor: &Descriptor| self.artifact(descriptor);
         self.left_out = listed.iter().filter_map(artifact).collect();
-        match self.json::<Vec<wire::Item>>(wire::MANIFEST)? {
-            Some(items) => {
+        match self.json::<Option<Vec<wire::Item>>>(wire::MANIFEST)? {
+            Some(None) => Err(document(wire::MANIFEST, "it must be a list of images")),
+            Some(Some(items)) => {
                 limit(items.len(), "images", IMAGES_MAX)?;
                 items.iter().map(|item| self.item(item, &listed)).collect()
             }
@@ -364,9 +365,9 @@ impl<'a> Opening<'a> {
             return Ok(None);
         };
         let raw = self.document(name, place)?;
-        serde_json::from_slice(&raw)
+        go_json::from_slice(&raw)
             .map(Some)
-            .map_err(|error| document(name, reason(&error)))
+            .map_err(|error| document(name, error))
     }
 
     pub(super) fn document(&self, name: &str, place: Place) -> Result<Bytes> {
@@ -382,22 +383,7 @@ impl<'a> Opening<'a> {
 }
 
 pub(super) fn parse_config(name: &str, raw: Bytes) -> Result<ImageConfig> {
-    ImageConfig::parse(raw).map_err(|error| document(name, error))
-}
-
-/// What is wrong with a document, without the words of our own reader's types.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let what = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax => "it is no JSON",
-        Category::Data | Category::Io if text.starts_with("invalid type") => {
-            "it does not have the form that it must have"
-        }
-        // A digest, a size: said in words of our own.
-        Category::Data | Category::Io => return text,
-    };
-    format!("{what} (line {}, column {})", error.line(), error.column())
+    ImageConfig::parse(raw).map_err(|error| document(name, with_cause(&error)))
 }
 
 /// The name that an OCI layout gives: containerd's annotation, or the image-spec's if it is more than a tag.

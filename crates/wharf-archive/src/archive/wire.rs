@@ -20,8 +20,8 @@ pub(super) const REPOSITORIES: &str = "repositories";
 pub(super) const LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion": "1.0.0"}"#;
 
 /// One image of manifest.json (Docker 28.5: save).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
 pub(super) struct Item {
     /// The config's path.
     pub(super) config: String,
@@ -41,7 +41,8 @@ pub(super) struct WrittenIndex {
 }
 
 /// index.json, as it is read.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct ReadIndex {
     pub(super) manifests: Option<Vec<Descriptor>>,
 }

@@ -151,7 +151,27 @@ fn tells_images_from_artifacts() {
         "application/vnd.cncf.helm.config.v1+json",
         Value::Null
     ));
-    assert!(!with(OCI_CONFIG, json!("application/vnd.example+json")));
+    // What the artifact type says does not count (Docker 28.5: pull).
+    for artifact_type in [
+        "",
+        "application/vnd.example+json",
+        OCI_CONFIG,
+        OCI_EMPTY,
+        "?",
+    ] {
+        assert!(with(OCI_CONFIG, json!(artifact_type)), "{artifact_type:?}");
+        assert!(
+            with(DOCKER_CONFIG, json!(artifact_type)),
+            "{artifact_type:?}"
+        );
+        assert!(!with(OCI_EMPTY, json!(artifact_type)), "{artifact_type:?}");
+    }
+    let mut empty = image();
+    empty["artifactType"] = json!("");
+    let Kind::Image(parts) = parse("", &empty).unwrap().kind else {
+        panic!("an image");
+    };
+    assert_eq!(parts.artifact_type, None);
 }
 
 /// CVE-2021-41190, security rule 5.

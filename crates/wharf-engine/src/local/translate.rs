@@ -37,8 +37,23 @@ impl Origin {
         }
     }
 
-    /// What to do about an image whose bytes are right and make no sense.
-    const fn wrong_image(self) -> &'static str {
+    /// What to do about a document whose bytes are right, or whose declared size is not that of its bytes.
+    const fn wrong_document(self) -> &'static str {
+        match self {
+            Self::Registry => {
+                "the image was published like that, so pulling it again will not help: its publisher \
+                 has to build and push it again"
+            }
+            Self::File => {
+                "the archive was made like that, so reading it again will not help; nothing of it \
+                 was named"
+            }
+            Self::Store => "the image came here like that; nothing was sent of it",
+        }
+    }
+
+    /// What to do about a layer whose bytes are right and make no sense.
+    const fn wrong_layer(self) -> &'static str {
         match self {
             Self::Registry => {
                 "the image was published like that, so pulling it again will not help; verify = \
@@ -88,7 +103,11 @@ impl From<StoreError> for EngineError {
 pub(super) fn copy(from: Origin) -> impl Fn(CopyError) -> EngineError {
     move |error| match error {
         CopyError::Content(error) => content(from)(error),
-        error => from_error(ErrorKind::Corrupt, error, None),
+        CopyError::Manifest { .. } => {
+            let hint = from.wrong_document().to_owned();
+            from_error(ErrorKind::Corrupt, error, Some(hint))
+        }
+        error @ CopyError::TooDeep(_) => from_error(ErrorKind::Corrupt, error, None),
     }
 }
 
@@ -100,9 +119,13 @@ pub(super) fn content(from: Origin) -> impl Fn(ContentError) -> EngineError {
             ContentError::Missing { .. } if from == Origin::Registry => (ErrorKind::NotFound, None),
             ContentError::Missing { .. } => (ErrorKind::NotFound, Some(from.wrong_content())),
             ContentError::Layer { .. } | ContentError::DiffId { .. } => {
-                (ErrorKind::Corrupt, Some(from.wrong_image()))
+                (ErrorKind::Corrupt, Some(from.wrong_layer()))
             }
-            _ => (ErrorKind::Corrupt, Some(from.wrong_content())),
+            ContentError::Mismatch { .. } => (ErrorKind::Corrupt, Some(from.wrong_content())),
+            // Only a wrong digest shows that something on the way has changed the bytes.
+            ContentError::Size { .. }
+            | ContentError::TooLarge { .. }
+            | ContentError::Document { .. } => (ErrorKind::Corrupt, Some(from.wrong_document())),
         };
         from_error(kind, error, hint.map(str::to_owned))
     }

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
+use wharf_core::go_json;
 
 use super::challenge::Bearer;
 use crate::answer::{self, Topic, Whom};
@@ -157,7 +158,7 @@ fn post<'a>(bearer: &Bearer, asking: &Asking<'_>, token: &Secret) -> Outgoing<'a
 
 fn read(body: &[u8], now: jiff::Timestamp) -> Result<Token, &'static str> {
     let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| "the token service's answer is not a token")?;
+        go_json::from_slice(body).map_err(|_| "the token service's answer is not a token")?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let token = given(answer.token)
         .or_else(|| given(answer.access_token))

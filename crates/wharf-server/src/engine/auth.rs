@@ -7,8 +7,8 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use serde::{Deserialize, Deserializer, Serialize};
-use wharf_core::Reference;
+use serde::{Deserialize, Serialize};
+use wharf_core::{Reference, go_json};
 use wharf_engine::{Credential, ErrorKind, Given, Secret, Server, Whose};
 
 use super::answer::{Failure, Result, json};
@@ -27,24 +27,16 @@ const ALPHABET: GeneralPurpose = GeneralPurpose::new(
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "lowercase")]
 struct AuthConfig {
-    #[serde(deserialize_with = "or_empty")]
     username: String,
-    #[serde(deserialize_with = "or_empty")]
     password: String,
     /// The two above in one: `USER:PASSWORD`, in base64.
-    #[serde(deserialize_with = "or_empty")]
     auth: String,
-    #[serde(rename = "serveraddress", deserialize_with = "or_empty")]
+    #[serde(rename = "serveraddress")]
     server_address: String,
-    #[serde(rename = "identitytoken", deserialize_with = "or_empty")]
+    #[serde(rename = "identitytoken")]
     identity_token: String,
-    #[serde(rename = "registrytoken", deserialize_with = "or_empty")]
+    #[serde(rename = "registrytoken")]
     registry_token: String,
-}
-
-/// Reads what is not given from `null` too, as Go does: clients with optional fields write that.
-fn or_empty<'de, D: Deserializer<'de>>(wire: D) -> Result<String, D::Error> {
-    Ok(Option::deserialize(wire)?.unwrap_or_default())
 }
 
 impl AuthConfig {
@@ -85,7 +77,7 @@ pub(super) fn whose_at(headers: &HeaderMap, registry: &str) -> Whose {
         let text = headers.get(HEADER)?.to_str().ok()?;
         let text = text.replace('+', "-").replace('/', "_");
         let bytes = ALPHABET.decode(text).ok()?;
-        let config: AuthConfig = serde_json::from_slice(&bytes).ok()?;
+        let config: AuthConfig = go_json::from_slice(&bytes).ok()?;
         Some(Given {
             registry: registry.to_owned(),
             credential: config.credential()?,
@@ -108,7 +100,7 @@ pub(super) async fn post(api: &Api, request: Body) -> Result<Response> {
     let bytes = read.ok_or_else(|| Failure::bad("the body is no login"))?;
     // serde's words would quote what was sent, and so a password.
     let config: AuthConfig =
-        serde_json::from_slice(&bytes).map_err(|_| Failure::bad("the body is no login in JSON"))?;
+        go_json::from_slice(&bytes).map_err(|_| Failure::bad("the body is no login in JSON"))?;
     let address = Some(config.server_address.clone()).filter(|address| !address.is_empty());
     let server = Server::new(address.as_deref());
     let Some(credential) = config.credential() else {

@@ -3,17 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use wharf_core::go_json;
 use wharf_engine::Filters;
 
 use super::answer::{Failure, Result};
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Wire {
-    Sets(BTreeMap<String, Option<BTreeMap<String, bool>>>),
-    Lists(BTreeMap<String, Option<Vec<String>>>),
-}
+/// The form of today; a value that is false is none.
+type Sets = BTreeMap<String, BTreeMap<String, bool>>;
+/// The form of older clients.
+type Lists = BTreeMap<String, Vec<String>>;
 
 /// Reads filters; none from an empty text.
 pub(super) fn parse(text: &str) -> Result<Filters> {
@@ -21,30 +19,27 @@ pub(super) fn parse(text: &str) -> Result<Filters> {
     if text.is_empty() {
         return Ok(filters);
     }
-    let wire: Option<Wire> =
-        serde_json::from_str(text).map_err(|_| Failure::bad("invalid filter"))?;
-    match wire {
-        None => {}
-        Some(Wire::Sets(sets)) => {
-            for (name, values) in sets {
-                let set = values.unwrap_or_default();
-                filters.mention(&name);
-                // A value that is false is none.
-                for (value, _) in set.iter().filter(|(_, is_set)| **is_set) {
-                    filters.add(&name, value);
-                }
-            }
-        }
-        Some(Wire::Lists(lists)) => {
-            for (name, values) in lists {
-                filters.mention(&name);
-                for value in values.unwrap_or_default() {
-                    filters.add(&name, &value);
-                }
-            }
+    let lists = match go_json::from_slice::<Sets>(text.as_bytes()) {
+        Ok(sets) => sets
+            .into_iter()
+            .map(|(name, set)| (name, chosen(set)))
+            .collect(),
+        Err(_) => go_json::from_slice::<Lists>(text.as_bytes())
+            .map_err(|_| Failure::bad("invalid filter"))?,
+    };
+    for (name, values) in lists {
+        filters.mention(&name);
+        for value in values {
+            filters.add(&name, &value);
         }
     }
     Ok(filters)
+}
+
+fn chosen(set: BTreeMap<String, bool>) -> Vec<String> {
+    set.into_iter()
+        .filter_map(|(value, is_set)| is_set.then_some(value))
+        .collect()
 }
 
 #[cfg(test)]

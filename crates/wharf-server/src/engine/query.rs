@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use wharf_core::reference::ReferenceError;
-use wharf_core::{Digest, Platform, Reference};
+use wharf_core::{Digest, Platform, Reference, go_json};
 
 use super::answer::{Failure, Result};
 
@@ -92,7 +92,7 @@ pub(super) fn platform(text: &str) -> Result<Platform> {
         #[serde(rename = "os.version")]
         os_version: String,
     }
-    let wire: Wire = serde_json::from_str(text).map_err(|_| {
+    let wire: Wire = go_json::from_slice(text.as_bytes()).map_err(|_| {
         let first = text.trim_start().chars().next();
         Failure::bad(match first {
             // Go's words for what is no JSON from the start.

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use wharf_core::media_type::OCI_INDEX;
-use wharf_core::{Descriptor, Digest, Manifest};
+use wharf_core::{Descriptor, Digest, Manifest, go_json};
 
 use super::Registry;
 use super::backend::Repository;
@@ -36,18 +36,16 @@ struct ReferrersIndex {
 
 /// The fields of a manifest that its descriptor among the referrers repeats.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 struct Wire {
-    artifact_type: Option<String>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    config: Option<WireConfig>,
+    artifact_type: String,
+    annotations: BTreeMap<String, String>,
+    config: WireConfig,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct WireConfig {
-    #[serde(default)]
     media_type: String,
 }
 
@@ -100,15 +98,11 @@ pub(super) async fn list(
 /// its annotations.
 pub fn describe(manifest: &Manifest) -> Descriptor {
     // The manifest was parsed before; fields of another type than the spec's count as absent.
-    let wire: Wire = serde_json::from_slice(&manifest.raw).unwrap_or_default();
-    let config = wire.config.map(|config| config.media_type);
-    let kind = wire
-        .artifact_type
-        .filter(|kind| !kind.is_empty())
-        .or(config);
+    let wire: Wire = go_json::from_slice(&manifest.raw).unwrap_or_default();
+    let mut kinds = [wire.artifact_type, wire.config.media_type].into_iter();
     let mut descriptor = manifest.descriptor.clone();
-    descriptor.artifact_type = kind.filter(|kind| !kind.is_empty());
-    descriptor.annotations = wire.annotations.unwrap_or_default();
+    descriptor.artifact_type = kinds.find(|kind| !kind.is_empty());
+    descriptor.annotations = wire.annotations;
     descriptor
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, params};
 use serde::Deserialize;
+use wharf_core::go_json;
 use wharf_core::layer::LayerFacts;
 use wharf_core::manifest::{Kind, Parts};
 use wharf_core::media_type::is_manifest;
@@ -252,11 +253,10 @@ impl Writing<'_> {
                 (kind, parts.subject.as_ref(), Some(artifact_type.clone()))
             }
         };
-        let notes: Notes = serde_json::from_slice(&manifest.raw).unwrap_or_default();
-        let annotations = notes
-            .annotations
-            .filter(|annotations| !annotations.is_empty())
-            .and_then(|annotations| serde_json::to_string(&annotations).ok());
+        let notes: Notes = go_json::from_slice(&manifest.raw).unwrap_or_default();
+        let annotations = (!notes.annotations.is_empty())
+            .then(|| serde_json::to_string(&notes.annotations).ok())
+            .flatten();
         self.rows
             .prepare_cached(
                 "INSERT OR REPLACE INTO manifests (id, kind, media_type, image, children, complete, \
@@ -278,11 +278,9 @@ impl Writing<'_> {
 
 /// What a listing of referrers shows besides.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 struct Notes {
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     artifact_type: Option<String>,
 }
 

@@ -133,7 +133,9 @@ impl DiskSink {
             .store
             .read_document(&what.digest, &blob)
             .and_then(|raw| {
-                ImageConfig::parse(raw).map_err(|source| {
+                let config = ImageConfig::parse(raw)
+                    .and_then(|config| config.check_history().map(|()| config));
+                config.map_err(|source| {
                     StoreError::Content(ContentError::Document {
                         what: what.digest.clone(),
                         place: place.to_owned(),

@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use wharf_archive::files::tree::compare;
 use wharf_archive::files::{Entry, Kind, Place};
+use wharf_core::go_json;
 use wharf_core::human::table_size;
 use wharf_engine::{FileLayer, ImageFiles};
 
@@ -126,7 +127,7 @@ impl Layers {
 
 fn configs(a: &ImageFiles, b: &ImageFiles) -> Vec<(String, Value, Value)> {
     let read = |files: &ImageFiles| -> Value {
-        serde_json::from_slice(&files.config.raw).unwrap_or_default()
+        go_json::from_slice(&files.config.raw).unwrap_or_default()
     };
     let (a, b) = (read(a), read(b));
     let mut all = Vec::new();

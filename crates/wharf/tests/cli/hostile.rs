@@ -162,7 +162,7 @@ fn what_an_archive_says_of_its_content_has_to_be_true() {
         (
             "a list that is none",
             null,
-            "manifest.json in the archive is malformed: it does not have the form",
+            "manifest.json in the archive is malformed: it must be a list of images",
         ),
         (
             "another diff ID",
@@ -247,7 +247,7 @@ fn what_a_layout_says_of_its_content_has_to_be_true() {
         (
             "a digest that leads out",
             layout(|all| all.list("digest", json!("sha256:../../../../etc/passwd"))),
-            "index.json in the archive is malformed: invalid digest",
+            "index.json in the archive is malformed: manifests[0].digest: invalid digest",
         ),
     ];
     for (what, bytes, words) in tampered {

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use wharf_core::ImageConfig;
+use wharf_core::config::{ImageConfig, RunConfig};
+use wharf_core::go_json;
 use wharf_engine::{EngineError, ErrorKind, ImageDetail};
 
-use super::run_config::{RunConfig, Shape};
+use super::run_config::Shape;
 use super::summary::{Descriptor, ManifestSummary};
 
 /// What Go prints of a time that was never set.
@@ -120,14 +121,7 @@ pub const GRAPH_DRIVER: GraphDriver = GraphDriver {
 };
 
 fn shown<S: Serializer>(config: &ShownConfig, serializer: S) -> Result<S::Ok, S::Error> {
-    config.run.shown(config.shape).serialize(serializer)
-}
-
-/// The parts of a config that say how a container runs.
-#[derive(Deserialize)]
-struct ConfigFile {
-    #[serde(default)]
-    config: Option<RunConfig>,
+    config.shape.show(&config.run).serialize(serializer)
 }
 
 impl ImageInspect {
@@ -135,8 +129,6 @@ impl ImageInspect {
     pub fn of(detail: &ImageDetail) -> Result<Self, EngineError> {
         let summary = &detail.summary;
         let config = ImageConfig::parse(detail.config.clone())
-            .map_err(|error| unreadable(detail, error.into()))?;
-        let file: ConfigFile = serde_json::from_slice(&detail.config)
             .map_err(|error| unreadable(detail, error.into()))?;
         let fields = config.fields;
         let last_comment = || fields.history.last().map(|step| step.comment.clone());
@@ -178,7 +170,7 @@ impl ImageInspect {
             descriptor: None,
             manifests: None,
             config: ShownConfig {
-                run: file.config.unwrap_or_default(),
+                run: fields.config,
                 shape: Shape::Current,
             },
         })
@@ -214,68 +206,100 @@ fn rfc3339_nano(text: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct ContainerConfig(Map<String, Value>);
 
-/// What a field is if the config does not have it.
+/// What a field holds; it tells what is shown if the config does not have it.
 #[derive(Clone, Copy)]
-enum Default {
+enum Holds {
     Text,
-    False,
-    Null,
-    /// It is left out.
-    Absent,
+    Flag,
+    List,
+    /// A list, for which there may be one text.
+    Words,
+    Map,
+    /// Anything; it is left out if it is absent.
+    Optional,
 }
 
-const CONTAINER_FIELDS: [(&str, Default); 24] = [
-    ("Hostname", Default::Text),
-    ("Domainname", Default::Text),
-    ("User", Default::Text),
-    ("AttachStdin", Default::False),
-    ("AttachStdout", Default::False),
-    ("AttachStderr", Default::False),
-    ("ExposedPorts", Default::Absent),
-    ("Tty", Default::False),
-    ("OpenStdin", Default::False),
-    ("StdinOnce", Default::False),
-    ("Env", Default::Null),
-    ("Cmd", Default::Null),
-    ("Healthcheck", Default::Absent),
-    ("ArgsEscaped", Default::Absent),
-    ("Image", Default::Text),
-    ("Volumes", Default::Null),
-    ("WorkingDir", Default::Text),
-    ("Entrypoint", Default::Null),
-    ("NetworkDisabled", Default::Absent),
-    ("OnBuild", Default::Null),
-    ("Labels", Default::Null),
-    ("StopSignal", Default::Absent),
-    ("StopTimeout", Default::Absent),
-    ("Shell", Default::Absent),
+const CONTAINER_FIELDS: [(&str, Holds); 24] = [
+    ("Hostname", Holds::Text),
+    ("Domainname", Holds::Text),
+    ("User", Holds::Text),
+    ("AttachStdin", Holds::Flag),
+    ("AttachStdout", Holds::Flag),
+    ("AttachStderr", Holds::Flag),
+    ("ExposedPorts", Holds::Optional),
+    ("Tty", Holds::Flag),
+    ("OpenStdin", Holds::Flag),
+    ("StdinOnce", Holds::Flag),
+    ("Env", Holds::List),
+    ("Cmd", Holds::Words),
+    ("Healthcheck", Holds::Optional),
+    ("ArgsEscaped", Holds::Optional),
+    ("Image", Holds::Text),
+    ("Volumes", Holds::Map),
+    ("WorkingDir", Holds::Text),
+    ("Entrypoint", Holds::Words),
+    ("NetworkDisabled", Holds::Optional),
+    ("OnBuild", Holds::List),
+    ("Labels", Holds::Map),
+    ("StopSignal", Holds::Optional),
+    ("StopTimeout", Holds::Optional),
+    ("Shell", Holds::Optional),
 ];
 
 impl ContainerConfig {
     /// What an image's config says of it.
     pub fn of(config: &[u8]) -> Self {
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
         struct File {
-            #[serde(default)]
-            container_config: Option<Map<String, Value>>,
+            container_config: Map<String, Value>,
         }
         // The config was read before: what is wrong with this part only is not worth an error.
-        let file = serde_json::from_slice::<File>(config);
-        let found = file.ok().and_then(|file| file.container_config);
-        Self(found.unwrap_or_default())
+        let file: File = go_json::from_slice(config).unwrap_or_default();
+        Self(file.container_config)
+    }
+
+    /// A field's value; the key may have any case, as for Go.
+    fn value(&self, name: &str) -> Option<&Value> {
+        let in_any_case = || {
+            let mut all = self.0.iter();
+            all.find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
+        let found = self.0.get(name).or_else(in_any_case);
+        found.filter(|value| !value.is_null())
+    }
+}
+
+/// Shows `null` inside of a list or a map as the text that it stands for.
+fn with_texts(value: &Value, holds: Holds) -> Value {
+    let text = |value: &Value| match value {
+        Value::Null => Value::String(String::new()),
+        other => other.clone(),
+    };
+    match (value, holds) {
+        (Value::String(_), Holds::Words) => Value::Array(vec![value.clone()]),
+        (Value::Array(all), Holds::List | Holds::Words) => all.iter().map(text).collect(),
+        (Value::Object(all), Holds::Map) => all
+            .iter()
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect(),
+        (other, _) => other.clone(),
     }
 }
 
 impl Serialize for ContainerConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, default) in CONTAINER_FIELDS {
-            match (self.0.get(name), default) {
-                (Some(value), _) => map.serialize_entry(name, value)?,
-                (None, Default::Text) => map.serialize_entry(name, "")?,
-                (None, Default::False) => map.serialize_entry(name, &false)?,
-                (None, Default::Null) => map.serialize_entry(name, &Value::Null)?,
-                (None, Default::Absent) => {}
+        for (name, holds) in CONTAINER_FIELDS {
+            match (self.value(name), holds) {
+                (Some(value), _) => map.serialize_entry(name, &with_texts(value, holds))?,
+                (None, Holds::Text) => map.serialize_entry(name, "")?,
+                (None, Holds::Flag) => map.serialize_entry(name, &false)?,
+                (None, Holds::List | Holds::Words | Holds::Map) => {
+                    map.serialize_entry(name, &Value::Null)?;
+                }
+                (None, Holds::Optional) => {}
             }
         }
         map.end()

@@ -7,5 +7,5 @@ pub mod run_config;
 pub mod summary;
 
 pub use inspect::{ImageInspect, Metadata, RootFs};
-pub use run_config::{Empty, Healthcheck, RunConfig, Shape};
+pub use run_config::Shape;
 pub use summary::{ImageSummary, ManifestSummary};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gotmpl::Value;
-use wharf_server::engine::wire::{Empty, Healthcheck, RunConfig};
+use wharf_core::config::{Empty, Healthcheck, RunConfig};
 
 use crate::print::json::{Html, compact};
 use crate::print::template::{Record, nil_map, nil_pointer, record, text_list, text_map};

@@ -5,8 +5,9 @@
 
 use gotmpl::Value;
 use serde::Serialize;
+use wharf_core::config::RunConfig;
 use wharf_core::human;
-use wharf_server::engine::wire::{ImageInspect, Metadata, RootFs, RunConfig};
+use wharf_server::engine::wire::{ImageInspect, Metadata, RootFs};
 
 use crate::print::json::{Html, compact};
 use crate::print::template::{

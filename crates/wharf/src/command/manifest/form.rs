@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use wharf_core::go_json;
 use wharf_core::media_type::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use wharf_core::{Descriptor, Digest, Manifest, Reference};
 
@@ -131,7 +132,7 @@ pub(super) fn listed(
 
 /// What an image's config says of its platform.
 pub(super) fn platform_of(config: &Bytes) -> Result<PlatformForm> {
-    serde_json::from_slice(config)
+    go_json::from_slice(config)
         .map_err(|error| Failure::error(format!("the image's config is not valid: {error}")))
 }
 

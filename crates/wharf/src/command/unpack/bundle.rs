@@ -2,7 +2,10 @@
 //! "Conversion to OCI Runtime Configuration"). Who runs wharf without root gets a bundle for a user
 //! namespace.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use wharf_core::config::Fields;
 use wharf_engine::{ImageFiles, LocalEngine, is_file};
 
 use crate::exit::{Failure, Result};
@@ -62,30 +65,19 @@ struct User {
 
 /// The bundle's config.
 pub(super) fn config(engine: &LocalEngine, files: &ImageFiles) -> Result<Value> {
-    let image: Value = serde_json::from_slice(&files.config.raw)
-        .map_err(|error| Failure::error(format!("the image's config is not valid: {error}")))?;
-    let run = &image["config"];
-    let words = |field: &str| -> Vec<String> {
-        let all = run[field].as_array().into_iter().flatten();
-        all.filter_map(|word| word.as_str().map(str::to_owned))
-            .collect()
-    };
-    let mut args = words("Entrypoint");
-    args.extend(words("Cmd"));
+    let run = &files.config.fields.config;
+    let mut args = [&*run.entrypoint, &*run.cmd].concat();
     if args.is_empty() {
         args.push("sh".to_owned());
     }
-    let mut env = words("Env");
+    let mut env = run.env.clone();
     if !env.iter().any(|one| one.starts_with("PATH=")) {
         env.insert(0, PATH.to_owned());
     }
     let text = |file: &str| read(engine, files, file);
-    let name = run["User"].as_str().unwrap_or_default();
-    let user = user(name, &text("etc/passwd")?, &text("etc/group")?)?;
-    let cwd = run["WorkingDir"]
-        .as_str()
-        .filter(|cwd| !cwd.is_empty())
-        .unwrap_or("/");
+    let user = user(&run.user, &text("etc/passwd")?, &text("etc/group")?)?;
+    let cwd = Some(run.working_dir.as_str()).filter(|cwd| !cwd.is_empty());
+    let cwd = cwd.unwrap_or("/");
     let rootless = !rustix::process::geteuid().is_root();
     Ok(json!({
         "ociVersion": "1.0.2",
@@ -101,7 +93,7 @@ pub(super) fn config(engine: &LocalEngine, files: &ImageFiles) -> Result<Value> 
         "root": { "path": "rootfs", "readonly": false },
         "hostname": files.id.short(),
         "mounts": mounts(rootless),
-        "annotations": annotations(&image),
+        "annotations": annotations(&files.config.fields),
         "linux": linux(rootless),
     }))
 }
@@ -167,23 +159,27 @@ fn linux(rootless: bool) -> Value {
 }
 
 /// The image's labels, and what the image-spec wants to be said of it.
-fn annotations(image: &Value) -> Map<String, Value> {
-    let mut all = Map::new();
-    let mut add = |name: &str, value: Option<&str>| {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            all.insert(format!("org.opencontainers.image.{name}"), json!(value));
-        }
-    };
-    for field in ["os", "architecture", "variant", "author", "created"] {
-        add(field, image[field].as_str());
-    }
-    add("stopSignal", image["config"]["StopSignal"].as_str());
-    let ports = image["config"]["ExposedPorts"].as_object();
-    let ports = ports.map(|ports| ports.keys().cloned().collect::<Vec<_>>().join(","));
-    add("exposedPorts", ports.as_deref());
-    if let Some(labels) = image["config"]["Labels"].as_object() {
-        all.extend(labels.clone());
-    }
+fn annotations(image: &Fields) -> BTreeMap<String, String> {
+    let ports: Vec<&str> = image
+        .config
+        .exposed_ports
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let own = [
+        ("os", image.os.as_str()),
+        ("architecture", &image.architecture),
+        ("variant", &image.variant),
+        ("author", image.author.as_deref().unwrap_or_default()),
+        ("created", image.created.as_deref().unwrap_or_default()),
+        ("stopSignal", &image.config.stop_signal),
+        ("exposedPorts", &ports.join(",")),
+    ];
+    let own = own.into_iter().filter(|(_, value)| !value.is_empty());
+    let mut all: BTreeMap<String, String> = own
+        .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned()))
+        .collect();
+    all.extend(image.config.labels.clone());
     all
 }
 

@@ -1,4 +1,4 @@
-//! JSON as Go writes it: what compares Docker's output byte by byte must find the same here.
+//! Writes JSON as Go does: what compares Docker's output byte by byte must find the same here.
 //!
 //! Go escapes U+2028 and U+2029 always, and `<`, `>` and `&` unless it is told not to.
 
