@@ -6,7 +6,9 @@ use gotmpl::Value;
 use wharf_core::config::{Empty, Healthcheck, RunConfig};
 
 use crate::print::json::{Html, compact};
-use crate::print::template::{Record, nil_map, nil_pointer, record, text_list, text_map};
+use crate::print::template::{
+    GoDuration, Record, nil_map, nil_pointer, record, text_list, text_map,
+};
 
 impl Record for RunConfig {
     const TYPE: &'static str = "*v1.DockerOCIImageConfig";
@@ -78,10 +80,10 @@ impl Record for Healthcheck {
     fn field(&self, name: &str) -> Option<Value> {
         Some(match name {
             "Test" => text_list(&self.test),
-            "Interval" => Value::String(go_duration(self.interval).into()),
-            "Timeout" => Value::String(go_duration(self.timeout).into()),
-            "StartPeriod" => Value::String(go_duration(self.start_period).into()),
-            "StartInterval" => Value::String(go_duration(self.start_interval).into()),
+            "Interval" => record(GoDuration(self.interval)),
+            "Timeout" => record(GoDuration(self.timeout)),
+            "StartPeriod" => record(GoDuration(self.start_period)),
+            "StartInterval" => record(GoDuration(self.start_interval)),
             "Retries" => Value::Int(self.retries),
             _ => return None,
         })
@@ -90,37 +92,6 @@ impl Record for Healthcheck {
     fn json(&self) -> String {
         compact(self, Html::Plain)
     }
-}
-
-/// A length of time as Go prints it: `1m30s`, `500ms`.
-fn go_duration(nanos: i64) -> String {
-    let (sign, n) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
-    let fraction = |unit: u64| {
-        let digits = format!("{:0width$}", n % unit, width = unit.ilog10() as usize);
-        let digits = digits.trim_end_matches('0');
-        if digits.is_empty() {
-            String::new()
-        } else {
-            format!(".{digits}")
-        }
-    };
-    let text = match n {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{n}ns"),
-        1_000..1_000_000 => format!("{}{}µs", n / 1_000, fraction(1_000)),
-        1_000_000..1_000_000_000 => format!("{}{}ms", n / 1_000_000, fraction(1_000_000)),
-        _ => {
-            let seconds = n / 1_000_000_000;
-            let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-            let tail = format!("{s}{}s", fraction(1_000_000_000));
-            match (h, m) {
-                (0, 0) => tail,
-                (0, m) => format!("{m}m{tail}"),
-                (h, m) => format!("{h}h{m}m{tail}"),
-            }
-        }
-    };
-    format!("{sign}{text}")
 }
 
 /// A set of names, which Go has as a map to nothing.
@@ -132,27 +103,4 @@ fn set(names: &BTreeMap<String, Empty>) -> Value {
         .keys()
         .map(|name| (name.as_str().into(), record(Empty)));
     Value::Map(std::sync::Arc::new(entries.collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prints_durations_as_go_does() {
-        for (nanos, text) in [
-            (0, "0s"),
-            (30_000_000_000, "30s"),
-            (90_000_000_000, "1m30s"),
-            (3_600_000_000_000, "1h0m0s"),
-            (1_500_000_000, "1.5s"),
-            (500_000_000, "500ms"),
-            (1_500_000, "1.5ms"),
-            (2_050, "2.05µs"),
-            (7, "7ns"),
-            (-2_000_000_000, "-2s"),
-        ] {
-            assert_eq!(go_duration(nanos), text);
-        }
-    }
 }

@@ -6,12 +6,11 @@
 use gotmpl::Value;
 use serde::Serialize;
 use wharf_core::config::RunConfig;
-use wharf_core::human;
 use wharf_server::engine::wire::{ImageInspect, Metadata, RootFs};
 
 use crate::print::json::{Html, compact};
 use crate::print::template::{
-    Record, made_list, nil_list, nil_map, nil_pointer, record, text_list,
+    GoTime, Record, made_list, nil_list, nil_map, nil_pointer, record, text_list,
 };
 
 /// The answer as the Go struct has it.
@@ -121,12 +120,7 @@ impl Record for Metadata {
     const PRINTED: &'static [&'static [&'static str]] = &[&["LastTagTime"]];
 
     fn field(&self, name: &str) -> Option<Value> {
-        let time = || {
-            let zone = jiff::tz::TimeZone::UTC;
-            let time = self.time.map(|time| human::point(time, &zone));
-            time.unwrap_or_else(|| "0001-01-01 00:00:00 +0000 UTC".to_owned())
-        };
-        (name == "LastTagTime").then(|| Value::String(time().into()))
+        (name == "LastTagTime").then(|| record(GoTime::utc(self.time)))
     }
 
     fn json(&self) -> String {
@@ -261,7 +255,12 @@ mod tests {
         );
         assert_eq!(
             typed("{{.Metadata.LastTagTime}}"),
-            "2024-11-02 00:00:00 +0000 UTC"
+            "2024-11-02 00:00:00.5 +0000 UTC"
+        );
+        assert_eq!(
+            typed("{{json .Metadata.LastTagTime}} {{json .Metadata}} {{.Metadata}}"),
+            "\"2024-11-02T00:00:00.5Z\" {\"LastTagTime\":\"2024-11-02T00:00:00.5Z\"} \
+             {2024-11-02 00:00:00.5 +0000 UTC}"
         );
     }
 

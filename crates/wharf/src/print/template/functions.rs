@@ -6,23 +6,53 @@ use std::sync::Arc;
 use gotmpl::{FuncMap, TemplateError, Value};
 
 use super::go_json::to_json;
-use super::go_text;
-use super::limits;
-use super::record;
+use super::places::Last;
+use super::{go_text, limits, record};
 
 /// The access to fields. No template can call it by this name.
 pub(super) const FIELD: &str = "\0field";
 /// Prints a result.
 pub(super) const PRINT: &str = "\0print";
+/// Calls a method: a field with arguments.
+pub(super) const METHOD: &str = "\0method";
+/// Marks the place of the call that comes next.
+pub(super) const MARK: &str = "\0mark";
+/// Fails with a message.
+pub(super) const FAIL: &str = "\0fail";
+/// Checks that `range` can go through a value.
+pub(super) const ITERATE: &str = "\0iterate";
+/// Begins an error about one argument of a call: its number follows, and a colon.
+pub(super) const ARGUMENT: &str = "\0argument ";
 
-/// Docker's functions.
-const DOCKER: [&str; 9] = [
-    "json", "split", "join", "title", "lower", "upper", "pad", "truncate", "index",
-];
-/// Go's own.
-const GO: [&str; 18] = [
-    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "len", "slice", "call", "print",
-    "printf", "println", "html", "js", "urlquery",
+/// Docker's functions and Go's own, with the least and the largest number of arguments.
+const FUNCTIONS: [(&str, usize, Option<usize>); 27] = [
+    ("json", 1, Some(1)),
+    ("split", 2, Some(2)),
+    ("join", 2, Some(2)),
+    ("title", 1, Some(1)),
+    ("lower", 1, Some(1)),
+    ("upper", 1, Some(1)),
+    ("pad", 3, Some(3)),
+    ("truncate", 2, Some(2)),
+    ("index", 1, None),
+    ("and", 1, None),
+    ("or", 1, None),
+    ("not", 1, Some(1)),
+    ("eq", 1, None),
+    ("ne", 2, Some(2)),
+    ("lt", 2, Some(2)),
+    ("le", 2, Some(2)),
+    ("gt", 2, Some(2)),
+    ("ge", 2, Some(2)),
+    ("len", 1, Some(1)),
+    ("slice", 1, None),
+    ("call", 1, None),
+    ("print", 0, None),
+    ("printf", 1, None),
+    ("println", 0, None),
+    ("html", 0, None),
+    ("js", 0, None),
+    ("urlquery", 0, None),
 ];
 
 /// Those whose result can be longer than their arguments, or that put arguments together.
@@ -30,12 +60,28 @@ const GROWING: [&str; 13] = [
     "json", "join", "title", "lower", "upper", "pad", "printf", "println", "print", "html", "js",
     "urlquery", PRINT,
 ];
-/// Those of them that are taken from the library as they are.
-const GROWING_OF_GO: [&str; 4] = ["print", "html", "js", "urlquery"];
 
 /// Is there such a function?
 pub(super) fn is_function(name: &str) -> bool {
-    DOCKER.contains(&name) || GO.contains(&name)
+    FUNCTIONS.iter().any(|(known, ..)| *known == name)
+}
+
+/// Does a function not need all of its arguments? The library runs it itself.
+pub(super) fn is_special(name: &str) -> bool {
+    matches!(name, "and" | "or")
+}
+
+/// What is wrong with a call of this many arguments, in Go's words.
+pub(super) fn wrong_count(name: &str, count: usize) -> Option<String> {
+    let (_, least, most) = FUNCTIONS.iter().find(|(known, ..)| *known == name)?;
+    let wanted = match most {
+        Some(most) if count > *most || count < *least => most.to_string(),
+        None if count < *least => format!("at least {least}"),
+        _ => return None,
+    };
+    Some(format!(
+        "wrong number of args for {name}: want {wanted} got {count}"
+    ))
 }
 
 /// What a map's missing key is.
@@ -50,12 +96,36 @@ pub(super) enum Missing {
 type Answer = Result<Value, TemplateError>;
 
 /// The functions for rows.
-pub(super) fn for_rows(missing: Missing) -> FuncMap {
+pub(super) fn for_rows(missing: Missing, last: &Last) -> FuncMap {
     let mut functions = FuncMap::new();
+    let marked = last.clone();
+    let mark = move |args: &[Value]| {
+        marked.mark(one("mark", args)?);
+        Ok(args.last().cloned().unwrap_or(Value::Nil))
+    };
+    functions.insert(MARK.to_owned(), Arc::new(mark));
     let mut add = |name: &str, function: fn(&[Value]) -> Answer| {
         functions.insert(name.to_owned(), Arc::new(function));
     };
     add(PRINT, print);
+    add(METHOD, method);
+    add(FAIL, |args| {
+        Err(TemplateError::Exec(string("fail", args, 0)?.to_owned()))
+    });
+    add(ITERATE, iterate);
+    add("len", len);
+    add("slice", slice);
+    for name in ["html", "js", "urlquery", "print"] {
+        let as_text = move |args: &[Value]| call(name, &texts(args));
+        functions.insert(name.to_owned(), Arc::new(as_text));
+    }
+    for name in ["eq", "ne", "lt", "le", "gt", "ge"] {
+        let compare = move |args: &[Value]| compare(name, args);
+        functions.insert(name.to_owned(), Arc::new(compare));
+    }
+    let mut add = |name: &str, function: fn(&[Value]) -> Answer| {
+        functions.insert(name.to_owned(), Arc::new(function));
+    };
     add("json", |args| Ok(text(to_json(one("json", args)?))));
     add("split", |args| {
         split(string("split", args, 0)?, string("split", args, 1)?)
@@ -71,13 +141,6 @@ pub(super) fn for_rows(missing: Missing) -> FuncMap {
     add("pad", pad);
     add("printf", printf);
     add("println", println);
-    for name in GROWING_OF_GO {
-        let library = move |args: &[Value]| call(name, args);
-        functions.insert(name.to_owned(), Arc::new(library));
-    }
-    let mut add = |name: &str, function: fn(&[Value]) -> Answer| {
-        functions.insert(name.to_owned(), Arc::new(function));
-    };
     add("truncate", |args| {
         Ok(text(truncate(
             string("truncate", args, 0)?,
@@ -95,8 +158,8 @@ pub(super) fn for_rows(missing: Missing) -> FuncMap {
 
 /// The functions for the names of columns: they leave them as they are, but for `pad`, which
 /// keeps a column in line.
-pub(super) fn for_headers() -> FuncMap {
-    let mut functions = for_rows(Missing::Nothing);
+pub(super) fn for_headers(last: &Last) -> FuncMap {
+    let mut functions = for_rows(Missing::Nothing, last);
     for name in [
         "json", "split", "join", "title", "lower", "upper", "truncate",
     ] {
@@ -139,6 +202,150 @@ fn field(args: &[Value], missing: Missing) -> Answer {
     Ok(value)
 }
 
+/// `method receiver place name arguments…`.
+fn method(args: &[Value]) -> Answer {
+    let [
+        receiver,
+        Value::String(place),
+        Value::String(name),
+        arguments @ ..,
+    ] = args
+    else {
+        return Err(wrong("method", "a receiver, a place and a name"));
+    };
+    let called = match receiver {
+        Value::Function(fields) => record::method(fields, name, arguments),
+        Value::Map(map) if map.contains_key(name) => {
+            Err(format!("{name} is not a method but has arguments"))
+        }
+        other => {
+            let kind = go_type(other);
+            Err(format!("can't evaluate field {name} in type {kind}"))
+        }
+    };
+    called.map_err(|reason| TemplateError::Exec(format!("{place}: {reason}")))
+}
+
+/// `iterate place value`: the value, if `range` can go through it.
+fn iterate(args: &[Value]) -> Answer {
+    let [Value::String(place), value] = args else {
+        return Err(wrong("iterate", "a place and a value"));
+    };
+    match value {
+        Value::List(_) | Value::Map(_) | Value::Int(_) | Value::Nil => Ok(value.clone()),
+        Value::Uint(number) => Ok(i64::try_from(*number).map_or(Value::Nil, Value::Int)),
+        other => {
+            let shown = go_text::with_structs(other).unwrap_or_else(|| other.to_string());
+            let reason = format!("{place}: range can't iterate over {shown}");
+            Err(TemplateError::Exec(reason))
+        }
+    }
+}
+
+/// Go's `len`.
+fn len(args: &[Value]) -> Answer {
+    let value = one("len", args)?;
+    match value.len().and_then(|length| i64::try_from(length).ok()) {
+        Some(length) if !record::is_nil_pointer(value) => Ok(Value::Int(length)),
+        _ => Err(TemplateError::Exec(match value {
+            Value::Nil => "len of nil pointer".to_owned(),
+            other => format!("len of type {}", go_type(other)),
+        })),
+    }
+}
+
+/// Go's `slice`.
+fn slice(args: &[Value]) -> Answer {
+    let [value, bounds @ ..] = args else {
+        return Err(wrong("slice", "a value"));
+    };
+    let failed = |reason: String| Err(TemplateError::Exec(reason));
+    let length = match value {
+        Value::List(list) => list.len(),
+        Value::String(text) => text.len(),
+        Value::Nil => return failed("slice of untyped nil".to_owned()),
+        other => return failed(format!("can't slice item of type {}", go_type(other))),
+    };
+    if bounds.len() > 3 {
+        return failed(format!("too many slice indexes: {}", bounds.len()));
+    }
+    if bounds.len() == 3 && matches!(value, Value::String(_)) {
+        return failed("cannot 3-index slice a string".to_owned());
+    }
+    let mut found = Vec::new();
+    for bound in bounds {
+        let Some(number) = as_int(bound) else {
+            let kind = go_type(bound);
+            return failed(format!("cannot index slice/array with type {kind}"));
+        };
+        match usize::try_from(number) {
+            Ok(bound) if bound <= length => found.push(bound),
+            _ => return failed(format!("index out of range: {number}")),
+        }
+    }
+    if let Some(pair) = found.windows(2).find(|pair| pair[0] > pair[1]) {
+        return failed(format!("invalid slice index: {} > {}", pair[0], pair[1]));
+    }
+    let from = found.first().copied().unwrap_or(0);
+    let to = found.get(1).copied().unwrap_or(length);
+    Ok(match value {
+        Value::List(list) => Value::List(list[from..to].into()),
+        Value::String(all) => text(String::from_utf8_lossy(&all.as_bytes()[from..to]).into_owned()),
+        other => other.clone(),
+    })
+}
+
+/// Go's comparisons; a length of time is a number.
+fn compare(name: &str, args: &[Value]) -> Answer {
+    if name == "eq" && args.len() < 2 {
+        return Err(TemplateError::Exec(
+            "missing argument for comparison".to_owned(),
+        ));
+    }
+    let number = |value: &Value| match value {
+        Value::Function(fields) => record::number(fields).map_or_else(|| value.clone(), Value::Int),
+        other => other.clone(),
+    };
+    let all: Vec<Value> = args.iter().map(number).collect();
+    for list in &all {
+        if matches!(list, Value::List(_) | Value::Map(_)) && !record::is_nil(list) {
+            let shown = go_text::with_structs(list).unwrap_or_else(|| list.to_string());
+            let reason = format!("non-comparable type {shown}: {}", go_type(list));
+            return Err(TemplateError::Exec(reason));
+        }
+    }
+    let Value::String(shown) = call(name, &all)? else {
+        return Ok(Value::Bool(false));
+    };
+    Ok(Value::Bool(&*shown == "true"))
+}
+
+fn as_int(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Uint(number) => i64::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// A value's type as Go names it in errors.
+pub(super) fn go_type(value: &Value) -> String {
+    match value {
+        Value::Uint(_) => "int64",
+        Value::List(_) => "[]interface {}",
+        Value::Map(_) => "map[string]interface {}",
+        Value::Function(fields) => return record::type_name(fields),
+        other => other.type_name(),
+    }
+    .to_owned()
+}
+
+/// Values with structs as Go prints them.
+fn texts(args: &[Value]) -> Vec<Value> {
+    let shown = |value: &Value| go_text::with_structs(value).map_or_else(|| value.clone(), text);
+    args.iter().map(shown).collect()
+}
+
 /// A result, as text.
 fn print(args: &[Value]) -> Answer {
     let value = one("print", args)?;
@@ -158,8 +365,7 @@ fn printf(args: &[Value]) -> Answer {
 
 /// The library's `println`, with structs as Go has them.
 fn println(args: &[Value]) -> Answer {
-    let shown = |value: &Value| go_text::with_structs(value).map_or_else(|| value.clone(), text);
-    call("println", &args.iter().map(shown).collect::<Vec<_>>())
+    call("println", &texts(args))
 }
 
 /// Calls a function of the library's own, of which only templates know.
@@ -178,13 +384,43 @@ fn index(args: &[Value], missing: Missing) -> Answer {
     };
     let mut value = first.clone();
     for key in keys {
-        let of_strings = missing == Missing::Nothing && matches!(value, Value::Map(_));
-        value = match value.index(key)? {
-            Value::Nil if of_strings => text(String::new()),
-            found => found,
-        };
+        value = element(&value, key, missing).map_err(TemplateError::Exec)?;
     }
     Ok(value)
+}
+
+fn element(value: &Value, key: &Value, missing: Missing) -> Result<Value, String> {
+    let position = |length: usize, kind: &str| {
+        let Some(number) = as_int(key) else {
+            let kind = go_type(key);
+            return Err(format!("cannot index slice/array with type {kind}"));
+        };
+        match usize::try_from(number) {
+            Ok(at) if at < length => Ok(at),
+            // Go itself lets the first one behind the end pass; the panic that follows says this.
+            Ok(at) if at == length => Err(format!("reflect: {kind} index out of range")),
+            _ => Err(format!("index out of range: {number}")),
+        }
+    };
+    match (value, key) {
+        (nil, _) if record::is_nil_pointer(nil) => Err("index of nil pointer".to_owned()),
+        (Value::List(list), _) => Ok(list[position(list.len(), "slice")?].clone()),
+        (Value::String(text), _) => {
+            let at = position(text.len(), "string")?;
+            Ok(Value::Int(i64::from(text.as_bytes()[at])))
+        }
+        (Value::Map(map), Value::String(key)) => Ok(match (map.get(key), missing) {
+            (Some(found), _) => found.clone(),
+            (None, Missing::Nothing) => text(String::new()),
+            (None, Missing::Error) => Value::Nil,
+        }),
+        (Value::Map(_), key) => {
+            let kind = go_type(key);
+            Err(format!("value has type {kind}; should be string"))
+        }
+        (Value::Nil, _) => Err("index of untyped nil".to_owned()),
+        (other, _) => Err(format!("can't index item of type {}", go_type(other))),
+    }
 }
 
 fn split(source: &str, separator: &str) -> Answer {
@@ -208,10 +444,10 @@ fn split(source: &str, separator: &str) -> Answer {
 fn join(args: &[Value]) -> Answer {
     let separator = string("join", args, 1)?;
     let Some(Value::List(values)) = args.first() else {
-        return Err(wrong("join", "a list of strings"));
+        return Err(wrong_type(args, 0, "[]string"));
     };
     let texts: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
-    let texts = texts.ok_or_else(|| wrong("join", "a list of strings"))?;
+    let texts = texts.ok_or_else(|| wrong_type(args, 0, "[]string"))?;
     Ok(text(texts.join(separator)))
 }
 
@@ -259,21 +495,28 @@ fn one<'a>(name: &str, args: &'a [Value]) -> Result<&'a Value, TemplateError> {
     args.first().ok_or_else(|| wrong(name, "an argument"))
 }
 
-fn string<'a>(name: &str, args: &'a [Value], at: usize) -> Result<&'a str, TemplateError> {
+fn string<'a>(_: &str, args: &'a [Value], at: usize) -> Result<&'a str, TemplateError> {
     args.get(at)
         .and_then(Value::as_str)
-        .ok_or_else(|| wrong(name, "a string"))
+        .ok_or_else(|| wrong_type(args, at, "string"))
+}
+
+/// An argument of the wrong type; the place of the call is added later.
+fn wrong_type(args: &[Value], at: usize, expected: &str) -> TemplateError {
+    let found = args.get(at).map_or_else(|| "nil".to_owned(), go_type);
+    TemplateError::Exec(format!(
+        "{ARGUMENT}{at}:{expected}:wrong type for value; expected {expected}; got {found}"
+    ))
 }
 
 /// Bounds a width that a template asks for: more is a typing error, and would take all memory.
 const WIDTH_MAX: usize = 1 << 16;
 
 fn number(name: &str, args: &[Value], at: usize) -> Result<usize, TemplateError> {
-    let number = args
-        .get(at)
-        .and_then(Value::as_int)
-        .and_then(|n| usize::try_from(n).ok());
-    number
+    let number = args.get(at).and_then(as_int);
+    let number = number.ok_or_else(|| wrong_type(args, at, "int"))?;
+    usize::try_from(number)
+        .ok()
         .filter(|&number| number <= WIDTH_MAX)
         .ok_or_else(|| wrong(name, "a number that is not negative, and not huge"))
 }

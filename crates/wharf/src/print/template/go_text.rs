@@ -22,6 +22,12 @@ pub(super) fn operands(format: &str, values: &[Value]) -> (String, Vec<Value>) {
         // Flags, width and precision, then the verb.
         for c in rest.by_ref() {
             if !matches!(c, '+' | '-' | '#' | ' ' | '.' | '0'..='9') {
+                if let (Some(Value::Function(fields)), 'd' | 'x' | 'X' | 'o' | 'b') =
+                    (operands.get(at), c)
+                    && let Some(number) = record::number(fields)
+                {
+                    operands[at] = Value::Int(number);
+                }
                 let whole = operands.get(at).filter(|value| is_made_of_others(value));
                 let shown = whole.map(|value| if c == 'q' { quoted(value) } else { text(value) });
                 made.push(if shown.is_some() { 's' } else { c });
@@ -52,6 +58,9 @@ fn quoted(value: &Value) -> String {
             format!("map[{}]", joined(entries))
         }
         Value::String(text) => format!("{text:?}"),
+        Value::Function(fields) if record::own_text(fields).is_some() => {
+            format!("{:?}", text(value))
+        }
         other => text(other),
     }
 }
@@ -78,6 +87,9 @@ fn text(value: &Value) -> String {
             format!("map[{}]", joined(entries))
         }
         Value::Function(fields) => {
+            if let Some(own) = record::own_text(fields) {
+                return own.to_string();
+            }
             let Some(parts) = record::parts(fields) else {
                 return record::json(fields).unwrap_or_default().to_string();
             };

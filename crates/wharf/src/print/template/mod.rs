@@ -7,8 +7,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `functions` | what templates can call: Docker's functions, and the access to fields |
+//! | `syntax` | what Go refuses before it runs a template |
 //! | `rewrite` | turns field accesses into calls |
 //! | `limits` | how long a result may be |
+//! | `places` | where functions are called, for errors in Go's words |
+//! | `time` | Go's times and lengths of time |
 //! | `record` | what Go has as a struct |
 //! | `go_json` | a template's values as JSON |
 //! | `go_text` | a template's values as Go prints them |
@@ -17,12 +20,13 @@ mod functions;
 mod go_json;
 mod go_text;
 mod limits;
+mod places;
 mod record;
 mod rewrite;
+mod syntax;
+mod time;
 
-use std::sync::Arc;
-
-use gotmpl::parse::{DefineNode, ListNode, Node, Parser};
+use gotmpl::parse::{DefineNode, ListNode, Parser};
 use gotmpl::{TemplateError, Value};
 
 pub(crate) use go_json::from_json;
@@ -30,7 +34,11 @@ pub(crate) use record::{
     Record, made_list, nil_list, nil_map, nil_pointer, record, text_list, text_map,
 };
 
-use functions::Missing;
+pub(crate) use time::{GoDuration, GoTime};
+
+use functions::{ARGUMENT, Missing};
+use places::{Last, Place};
+use rewrite::Rewrite;
 
 /// Under which name the template itself is kept, next to those that it defines.
 const MAIN: &str = "\0main";
@@ -45,28 +53,37 @@ pub(crate) struct Template {
     main: ListNode,
     defines: Vec<DefineNode>,
     rows: gotmpl::Template,
+    places: Vec<Place>,
+    last: Last,
 }
 
 impl Template {
     /// Reads a template.
     pub(crate) fn parse(source: &str) -> Result<Self, TemplateFailure> {
-        let (mut main, mut defines) = parse_to_the_end(source)?;
-        rewrite::rewrite(&mut main, "", source).map_err(TemplateFailure)?;
+        let (mut main, mut defines) = read(source).map_err(TemplateFailure)?;
+        let names = defines.iter().map(|define| define.name.to_string());
+        let mut rewrite = Rewrite::new(source, names.collect());
+        rewrite.template(&mut main, "").map_err(TemplateFailure)?;
         for define in &mut defines {
             let name = define.name.to_string();
-            rewrite::rewrite(&mut define.body, &name, source).map_err(TemplateFailure)?;
+            rewrite
+                .template(&mut define.body, &name)
+                .map_err(TemplateFailure)?;
         }
-        let rows = assemble(&main, &defines, functions::for_rows(Missing::Nothing));
+        let last = Last::default();
+        let functions = functions::for_rows(Missing::Nothing, &last);
         Ok(Self {
+            rows: assemble(&main, &defines, functions),
             main,
             defines,
-            rows,
+            places: rewrite.into_places(),
+            last,
         })
     }
 
     /// Appends what the template makes of `dot`.
     pub(crate) fn render(&self, dot: &Value, text: &mut String) -> Result<(), TemplateFailure> {
-        run(&self.rows, dot, text)
+        self.run(&self.rows, dot, text)
     }
 
     /// The same for the names of columns: functions leave them as they are.
@@ -75,8 +92,8 @@ impl Template {
         dot: &Value,
         text: &mut String,
     ) -> Result<(), TemplateFailure> {
-        let headers = assemble(&self.main, &self.defines, functions::for_headers());
-        run(&headers, dot, text)
+        let functions = functions::for_headers(&self.last);
+        self.run(&assemble(&self.main, &self.defines, functions), dot, text)
     }
 
     /// The same where a map's missing key is an error (Go: `missingkey=error`).
@@ -85,33 +102,34 @@ impl Template {
         dot: &Value,
         text: &mut String,
     ) -> Result<(), TemplateFailure> {
-        let functions = functions::for_rows(Missing::Error);
-        run(&assemble(&self.main, &self.defines, functions), dot, text)
+        let functions = functions::for_rows(Missing::Error, &self.last);
+        self.run(&assemble(&self.main, &self.defines, functions), dot, text)
+    }
+
+    fn run(
+        &self,
+        template: &gotmpl::Template,
+        dot: &Value,
+        text: &mut String,
+    ) -> Result<(), TemplateFailure> {
+        self.last.clear();
+        // Nothing of a row is shown when it fails in its middle.
+        let mut row = limits::Row::default();
+        let done = template.execute_template_fmt(&mut row, MAIN, dot);
+        done.map_err(|error| {
+            let error = row.excess().unwrap_or(error);
+            TemplateFailure(failure(&error, self.last.place(&self.places)))
+        })?;
+        text.push_str(&row.text);
+        Ok(())
     }
 }
 
-/// What stands behind a template while it is read. The library stops at an `{{end}}` too many
-/// without a word; then this is not found.
-const END: &str = "\u{0}end";
-
-fn parse_to_the_end(source: &str) -> Result<(ListNode, Vec<DefineNode>), TemplateFailure> {
-    let parse = |text: &str| Parser::new(text, "{{", "}}")?.parse();
-    // Errors in the template's own words first: the mark would change them.
-    parse(source).map_err(|error| failure(&error))?;
-    let (mut main, defines) = parse(&format!("{source}{END}")).map_err(|error| failure(&error))?;
-    let unmarked = match main.nodes.last() {
-        Some(Node::Text(last)) => last.text.strip_suffix(END).map(Arc::from),
-        _ => None,
-    };
-    match (main.nodes.last_mut(), unmarked) {
-        (Some(Node::Text(last)), Some(text)) => last.text = text,
-        _ => {
-            return Err(TemplateFailure(
-                "template: :1: unexpected {{end}}".to_owned(),
-            ));
-        }
-    }
-    Ok((main, defines))
+fn read(source: &str) -> Result<(ListNode, Vec<DefineNode>), String> {
+    let read = Parser::new(source, "{{", "}}").and_then(Parser::parse);
+    let read = read.map_err(|error| syntax::in_go_s_words(&error, source))?;
+    syntax::check_blocks(source)?;
+    Ok(read)
 }
 
 fn assemble(
@@ -128,25 +146,44 @@ fn assemble(
     })
 }
 
-fn run(template: &gotmpl::Template, dot: &Value, text: &mut String) -> Result<(), TemplateFailure> {
-    // Nothing of a row is shown when it fails in its middle.
-    let mut row = limits::Row::default();
-    let done = template.execute_template_fmt(&mut row, MAIN, dot);
-    done.map_err(|error| failure(&row.excess().unwrap_or(error)))?;
-    text.push_str(&row.text);
-    Ok(())
-}
-
-/// The error in Go's words, as far as the library says where it happened.
-fn failure(error: &TemplateError) -> TemplateFailure {
-    TemplateFailure(match error {
-        TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
-            format!("template: :{line}: {message}")
+/// The error in Go's words, with the place of the last call.
+fn failure(error: &TemplateError, place: Option<&Place>) -> String {
+    let message = match error {
+        TemplateError::Exec(message) if message.starts_with("template: ") => {
+            return message.clone();
         }
-        TemplateError::Exec(message) if message.starts_with("template: ") => message.clone(),
-        TemplateError::Exec(message) => format!("template: executing \"\": {message}"),
-        other => format!("template: executing \"\": {other}"),
-    })
+        TemplateError::RecursionLimit => "exceeded maximum template depth".to_owned(),
+        TemplateError::Exec(message) => message.clone(),
+        other => other.to_string(),
+    };
+    let limit = matches!(
+        error,
+        TemplateError::RecursionLimit | TemplateError::RangeIterLimit
+    );
+    let Some(place) = place.filter(|_| !limit) else {
+        return format!("template: executing \"\": {message}");
+    };
+    if let Some((number, rest)) = message
+        .strip_prefix(ARGUMENT)
+        .and_then(|rest| rest.split_once(':'))
+    {
+        let number: usize = number.parse().unwrap_or(usize::MAX);
+        let (expected, reason) = rest.split_once(':').unwrap_or_default();
+        return match place.arguments.get(number) {
+            Some((head, Some(literal))) => {
+                let expected = if expected == "int" {
+                    "integer"
+                } else {
+                    expected
+                };
+                format!("{head}: expected {expected}; found {literal}")
+            }
+            Some((head, None)) => format!("{head}: {reason}"),
+            None => format!("{}: {reason}", place.head),
+        };
+    }
+    let (head, function) = (&place.head, &place.function);
+    format!("{head}: error calling {function}: {message}")
 }
 
 #[cfg(test)]

@@ -23,17 +23,96 @@ pub(crate) trait Record: Send + Sync + 'static {
 
     /// The whole, as Go's JSON.
     fn json(&self) -> String;
+
+    /// The whole, if Go prints it as a text of its own.
+    fn text(&self) -> Option<String> {
+        None
+    }
+
+    /// The number that it is in Go, for types with a number behind their text.
+    fn number(&self) -> Option<i64> {
+        None
+    }
+
+    /// Calls a method with arguments; `None` if it has no such method.
+    fn method(&self, _name: &str, _arguments: &[Value]) -> Option<Result<Value, String>> {
+        None
+    }
 }
+
+/// What is asked of a record besides its fields.
+const TEXT: i64 = 0;
+const NUMBER: i64 = 1;
+const TYPE_NAME: i64 = 2;
 
 /// A record as a template's value.
 pub(crate) fn record<R: Record>(record: R) -> Value {
     Value::Function(Arc::new(move |asked| match asked.first() {
+        Some(Value::String(name)) if asked.len() > 1 => {
+            let called = record.method(name, &asked[2..]);
+            let called = called.unwrap_or_else(|| Err(no_method(&record, name)));
+            called.map_err(TemplateError::Exec)
+        }
+        Some(Value::Int(TEXT)) => {
+            let text = record.text().map(|text| Value::String(text.into()));
+            Ok(text.unwrap_or(Value::Nil))
+        }
+        Some(Value::Int(NUMBER)) => Ok(record.number().map_or(Value::Nil, Value::Int)),
+        Some(Value::Int(TYPE_NAME)) => Ok(Value::String(R::TYPE.into())),
         Some(Value::String(name)) => record
             .field(name)
             .ok_or_else(|| TemplateError::Exec(R::TYPE.to_owned())),
         Some(Value::Nil) => Ok(printed(&record)),
         _ => Ok(Value::String(record.json().into())),
     }))
+}
+
+fn no_method<R: Record>(record: &R, name: &str) -> String {
+    if record.field(name).is_some() {
+        format!("{name} is not a method but has arguments")
+    } else {
+        format!("can't evaluate field {name} in type {}", R::TYPE)
+    }
+}
+
+/// Calls a method of a record; an error in Go's words if there is none.
+pub(super) fn method(
+    record: &ValueFunc,
+    name: &Arc<str>,
+    arguments: &[Value],
+) -> Result<Value, String> {
+    // The second one tells a method without arguments from a field.
+    let mut asked = vec![Value::String(Arc::clone(name)), Value::Nil];
+    asked.extend_from_slice(arguments);
+    match record(&asked) {
+        Ok(value) => Ok(value),
+        Err(TemplateError::Exec(reason)) => Err(reason),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+/// Returns the text that Go prints for a record, if it is one of its own.
+pub(super) fn own_text(record: &ValueFunc) -> Option<Arc<str>> {
+    match record(&[Value::Int(TEXT)]) {
+        Ok(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// Returns the number that a record is in Go.
+pub(super) fn number(record: &ValueFunc) -> Option<i64> {
+    match record(&[Value::Int(NUMBER)]) {
+        Ok(Value::Int(number)) => Some(number),
+        _ => None,
+    }
+}
+
+/// Returns the name of a record's type.
+pub(super) fn type_name(record: &ValueFunc) -> String {
+    match record(&[Value::Int(TYPE_NAME)]) {
+        Ok(Value::String(name)) => name.to_string(),
+        _ => "struct".to_owned(),
+    }
 }
 
 /// A field of a record; an error with the type's name if it has no such field.

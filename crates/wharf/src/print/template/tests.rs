@@ -189,3 +189,263 @@ proptest::proptest! {
         }
     }
 }
+
+/// What Docker 28.5 says of the same templates.
+#[test]
+fn issue_12_errors_have_go_s_words() {
+    for (source, words) in [
+        ("{{if}}x{{end}}", ":1: missing value for if"),
+        ("{{with}}a{{end}}", ":1: missing value for with"),
+        ("{{range}}a{{end}}", ":1: missing value for range"),
+        ("a\n{{}}", ":2: missing value for command"),
+        ("{{.ID", ":1: unclosed action"),
+        ("{{/* a }}", ":1: unclosed comment"),
+        ("{{end}}", ":1: unexpected {{end}}"),
+        ("a\n{{.ID}}{{end}}", ":2: unexpected {{end}}"),
+        ("{{else}}", ":1: unexpected {{else}}"),
+        ("{{if .ID}}x", ":1: unexpected EOF"),
+        (
+            "{{if .ID}}{{range .Layers}}x{{end}}\n",
+            ":2: unexpected EOF",
+        ),
+        ("{{define \"a\"}}", ":1: unexpected EOF"),
+        ("{{break}}", ":1: {{break}} outside {{range}}"),
+        ("{{nosuch .ID}}", ":1: function \"nosuch\" not defined"),
+        ("{{$x}}", ":1: undefined variable \"$x\""),
+        (
+            "{{if .ID}}{{$x := 1}}{{end}}{{$x}}",
+            ":1: undefined variable \"$x\"",
+        ),
+        ("{{\"abc}}", ":1: unterminated quoted string"),
+        ("{{(.ID}}", ":1: unclosed left paren"),
+        ("{{.ID)}}", ":1: unexpected right paren"),
+        ("{{block}}", ":1: unexpected \"}}\" in block clause"),
+        ("{{ .ID := 1}}", ":1: unexpected \":=\" in operand"),
+        (
+            "{{index .Layers 9}}",
+            ":1:2: executing \"\" at <index .Layers 9>: error calling index: index out of range: 9",
+        ),
+        (
+            "{{index .Layers 2}}",
+            ":1:2: executing \"\" at <index .Layers 2>: error calling index: reflect: slice index out of range",
+        ),
+        (
+            "{{index .Layers -1}}",
+            ":1:2: executing \"\" at <index .Layers -1>: error calling index: index out of range: -1",
+        ),
+        (
+            "{{index .Layers \"a\"}}",
+            ":1:2: executing \"\" at <index .Layers \"a\">: error calling index: cannot index slice/array with type string",
+        ),
+        (
+            "x {{.ID}} {{index .ID 999}}",
+            ":1:13: executing \"\" at <index .ID 999>: error calling index: index out of range: 999",
+        ),
+        (
+            "{{.ID | upper | index 1}}",
+            ":1:16: executing \"\" at <index 1>: error calling index: can't index item of type int",
+        ),
+        (
+            "{{slice .ID 0 99}}",
+            ":1:2: executing \"\" at <slice .ID 0 99>: error calling slice: index out of range: 99",
+        ),
+        (
+            "{{slice .ID 3 1}}",
+            ":1:2: executing \"\" at <slice .ID 3 1>: error calling slice: invalid slice index: 3 > 1",
+        ),
+        (
+            "{{len 3}}",
+            ":1:2: executing \"\" at <len 3>: error calling len: len of type int",
+        ),
+        (
+            "{{lt 1 \"a\"}}",
+            ":1:2: executing \"\" at <lt 1 \"a\">: error calling lt: incompatible types for comparison: int and string",
+        ),
+        (
+            "{{eq .ID}}",
+            ":1:2: executing \"\" at <eq .ID>: error calling eq: missing argument for comparison",
+        ),
+        (
+            "{{upper}}",
+            ":1:2: executing \"\" at <upper>: wrong number of args for upper: want 1 got 0",
+        ),
+        (
+            "{{upper .ID .ID}}",
+            ":1:2: executing \"\" at <upper>: wrong number of args for upper: want 1 got 2",
+        ),
+        (
+            "{{.ID | upper .ID}}",
+            ":1:8: executing \"\" at <upper>: wrong number of args for upper: want 1 got 2",
+        ),
+        (
+            "{{printf}}",
+            ":1:2: executing \"\" at <printf>: wrong number of args for printf: want at least 1 got 0",
+        ),
+        (
+            "{{and}}",
+            ":1:2: executing \"\" at <and>: wrong number of args for and: want at least 1 got 0",
+        ),
+        (
+            "{{upper .Layers}}",
+            ":1:8: executing \"\" at <.Layers>: wrong type for value; expected string; got []interface {}",
+        ),
+        (
+            "{{join .ID \",\"}}",
+            ":1:7: executing \"\" at <.ID>: wrong type for value; expected []string; got string",
+        ),
+        (
+            "{{truncate .ID \"a\"}}",
+            ":1:15: executing \"\" at <\"a\">: expected integer; found \"a\"",
+        ),
+        (
+            "{{upper 7}}",
+            ":1:8: executing \"\" at <7>: expected string; found 7",
+        ),
+        (
+            "{{range .ID}}{{end}}",
+            ":1:8: executing \"\" at <.ID>: range can't iterate over a457cd9c8ca5",
+        ),
+        (
+            "{{template \"x\"}}",
+            ":1:11: executing \"\" at <{{template \"x\"}}>: template \"x\" not defined",
+        ),
+        (
+            "{{1 2}}",
+            ":1:2: executing \"\" at <1>: can't give argument to non-function 1",
+        ),
+        (
+            "{{.ID .Tag}}",
+            ":1:2: executing \"\" at <.ID>: ID is not a method but has arguments",
+        ),
+        (
+            "{{nil}}",
+            ":1:2: executing \"\" at <nil>: nil is not a command",
+        ),
+        (
+            "{{.ID.Foo}}",
+            ":1:5: executing \"\" at <.ID.Foo>: can't evaluate field Foo in type string",
+        ),
+        (
+            "{{$x := 1}}{{$x.Foo}}",
+            ":1:15: executing \"\" at <$x.Foo>: can't evaluate field Foo in type int",
+        ),
+        (
+            "{{define \"t\"}}{{upper}}{{end}}{{template \"t\" .}}",
+            ":1:16: executing \"t\" at <upper>: wrong number of args for upper: want 1 got 0",
+        ),
+    ] {
+        let error = rendered(source).unwrap_err();
+        assert_eq!(
+            error,
+            format!("template parsing error: template: {words}"),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_call_that_is_not_run_does_not_fail() {
+    assert_eq!(
+        ok("{{if false}}{{upper}}{{index .Layers 9}}{{template \"x\"}}{{end}}ok"),
+        "ok"
+    );
+    assert_eq!(ok("{{or .ID (index .Layers 9)}}"), "a457cd9c8ca5");
+    assert_eq!(
+        ok("{{range $i, $l := .Layers}}{{if $i}}{{break}}{{end}}{{$l}}{{end}}"),
+        "a"
+    );
+    assert_eq!(
+        ok("{{/* {{end}} */}}{{\"{{end}}\"}}{{- \" x\" -}} "),
+        "{{end}} x"
+    );
+}
+
+struct Timed;
+
+impl Record for Timed {
+    const TYPE: &'static str = "timed";
+
+    fn field(&self, name: &str) -> Option<Value> {
+        match name {
+            "Time" => Some(record(GoTime::utc("2024-01-05T06:07:08.090Z".parse().ok()))),
+            "Zero" => Some(record(GoTime::utc(None))),
+            "Length" => Some(record(GoDuration(90_000_000_000))),
+            _ => None,
+        }
+    }
+
+    fn json(&self) -> String {
+        "{}".to_owned()
+    }
+}
+
+/// Go 1.24's `time.Time` and `time.Duration`, as Docker 28.5 prints them.
+#[test]
+fn issue_12_times_are_go_s() {
+    for (source, expected) in [
+        ("{{.Time}}", "2024-01-05 06:07:08.09 +0000 UTC"),
+        (
+            "{{json .Time}} {{json .Zero}}",
+            "\"2024-01-05T06:07:08.09Z\" \"0001-01-01T00:00:00Z\"",
+        ),
+        (
+            "{{.Zero}} {{.Zero.IsZero}} {{.Time.IsZero}}",
+            "0001-01-01 00:00:00 +0000 UTC true false",
+        ),
+        (
+            "{{.Time.Year}} {{.Time.Month}} {{.Time.Day}} {{.Time.YearDay}} {{.Time.Weekday}}",
+            "2024 January 5 5 Friday",
+        ),
+        (
+            "{{.Time.Hour}}:{{.Time.Minute}}:{{.Time.Second}}.{{.Time.Nanosecond}}",
+            "6:7:8.90000000",
+        ),
+        (
+            "{{.Time.Unix}} {{.Time.UnixMilli}} {{.Time.UnixNano}}",
+            "1704434828 1704434828090 1704434828090000000",
+        ),
+        ("{{printf \"%04d-%02d\" .Time.Year .Time.Month}}", "2024-01"),
+        (
+            "{{printf \"%s|%v|%q\" .Time .Time .Time.Month}}",
+            "2024-01-05 06:07:08.09 +0000 UTC|2024-01-05 06:07:08.09 +0000 UTC|\"January\"",
+        ),
+        (
+            "{{.Time.Format \"2006-01-02 15:04:05\"}}",
+            "2024-01-05 06:07:08",
+        ),
+        (
+            "{{.Time.Format \"Mon, _2 Jan 06 03:04PM MST Z07:00\"}}",
+            "Fri,  5 Jan 24 06:07AM UTC Z",
+        ),
+        (
+            "{{$t := .Time}}{{$t.Format \"02/01\"}} {{(.Time).Format \"1-2\"}} {{with .Time}}{{.Format \"2006\"}}{{end}}",
+            "05/01 1-5 2024",
+        ),
+        (
+            "{{.Zero.Before .Time}} {{.Time.Before .Zero}} {{eq .Time .Time}} {{.Time.UTC.String}} {{.Time.Location}}",
+            "true false true 2024-01-05 06:07:08.09 +0000 UTC UTC",
+        ),
+        ("{{html .Time}}", "2024-01-05 06:07:08.09 +0000 UTC"),
+        (
+            "{{.Length}} {{json .Length}} {{.Length.Seconds}} {{printf \"%d\" .Length}} {{eq .Length 90000000000}}",
+            "1m30s 90000000000 90 90000000000 true",
+        ),
+    ] {
+        let mut text = String::new();
+        Template::parse(source)
+            .unwrap()
+            .render(&record(Timed), &mut text)
+            .unwrap();
+        assert_eq!(text, expected, "{source}");
+    }
+    let failed = |source: &str| {
+        let template = Template::parse(source).unwrap();
+        template
+            .render(&record(Timed), &mut String::new())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(failed("{{.Time.Nope}}").ends_with("can't evaluate field Nope in type time.Time"));
+    assert!(failed("{{.Time.Year.Foo}}").ends_with("can't evaluate field Foo in type int"));
+    assert!(failed("{{.Time.Year 3}}").ends_with("Year is not a method but has arguments"));
+}
