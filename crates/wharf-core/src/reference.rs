@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 use crate::{Digest, digest::DigestError};
 
+/// Docker's name for no image at all.
+const RESERVED: &str = "scratch";
 /// Docker Hub's name in references. Its registry listens elsewhere: the client knows.
 pub const DEFAULT_DOMAIN: &str = "docker.io";
 /// Docker Hub's former name, taken for the present one.
@@ -102,6 +104,12 @@ impl Reference {
     /// Domain and path, in full: `docker.io/library/busybox`.
     pub fn repository(&self) -> &str {
         &self.text[..self.path_end]
+    }
+
+    /// Returns whether this is Docker's name for no image at all, which no registry has (Docker 28.5:
+    /// `ValidateRepoName`).
+    pub fn is_reserved(&self) -> bool {
+        self.familiar_repository() == RESERVED
     }
 
     /// Domain and path as Docker shows them: `busybox`. Always reads back as the same repository:

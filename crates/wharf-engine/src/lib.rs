@@ -16,8 +16,8 @@ pub mod words;
 
 pub use error::{EngineError, ErrorKind};
 pub use filter::Filters;
-pub use local::LocalEngine;
 pub use local::files::{FileLayer, ImageFiles, is_file};
+pub use local::{LocalEngine, check_pull_name};
 pub use settings::{Settings, Verify};
 pub use types::{
     Compression, Copied, CopyOptions, DiskUsage, HistoryEntry, Identity, ImageDetail, ImageSummary,

@@ -22,6 +22,8 @@ mod translate;
 mod tree;
 mod usage;
 
+pub use pull::check_name as check_pull_name;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -176,6 +178,7 @@ impl Engine for LocalEngine {
     }
 
     async fn remote_tags(&self, repository: &Reference, whose: &Whose) -> Result<Vec<String>> {
+        pull::check_name(repository)?;
         Ok(self.registry_of(whose).tags(repository).await?)
     }
 

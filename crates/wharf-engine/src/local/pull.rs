@@ -18,6 +18,15 @@ use crate::{EngineError, ErrorKind, PullOptions, Pulled, Result, Settings};
 /// Bounds how deep the platform's image may lie in indexes.
 const INDEX_DEPTH_MAX: usize = 3;
 
+/// Refuses a name that no registry has, in Docker's words.
+pub fn check_name(reference: &Reference) -> Result<()> {
+    if reference.is_reserved() {
+        let message = format!("'{}' is a reserved name", reference.familiar_repository());
+        return Err(EngineError::new(ErrorKind::Forbidden, message));
+    }
+    Ok(())
+}
+
 /// Fetches the image that `reference` names, stores it, and gives it that name.
 pub(super) async fn pull(
     store: &Store,
@@ -27,6 +36,7 @@ pub(super) async fn pull(
     options: &PullOptions,
     watch: Arc<dyn Watch>,
 ) -> Result<Pulled> {
+    check_name(reference)?;
     // With both a tag and a digest, the digest is pulled and the tag not set (Docker 28.5).
     let reference = if reference.digest().is_some() {
         reference.without_tag()

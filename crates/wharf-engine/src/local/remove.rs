@@ -31,6 +31,10 @@ pub(super) fn remove(
     text: &str,
     options: &RemoveOptions,
 ) -> Result<Vec<Removed>> {
+    if text.trim().is_empty() {
+        let message = "image name cannot be blank";
+        return Err(EngineError::new(ErrorKind::Invalid, message));
+    }
     let mut removal = Removal::default();
     if options.platforms.is_empty() {
         remove_all(rows, text, options, &mut removal)?;

@@ -1,6 +1,7 @@
 //! The places' errors, in the engine's kinds, with advice that fits where the content comes from.
 
 use wharf_core::ContentError;
+use wharf_core::content::digest_like;
 use wharf_core::copy::CopyError;
 use wharf_registry::{RegistryError, RegistryErrorKind};
 use wharf_store::{StoreError, StoreErrorKind};
@@ -120,6 +121,10 @@ pub(super) fn content(from: Origin) -> impl Fn(ContentError) -> EngineError {
             ContentError::Missing { .. } => (ErrorKind::NotFound, Some(from.wrong_content())),
             ContentError::Layer { .. } | ContentError::DiffId { .. } => {
                 (ErrorKind::Corrupt, Some(from.wrong_layer()))
+            }
+            // Nothing was asked for: the descriptor declares 0 bytes.
+            ContentError::Mismatch { ref actual, .. } if *actual == digest_like(actual, b"") => {
+                (ErrorKind::Corrupt, Some(from.wrong_document()))
             }
             ContentError::Mismatch { .. } => (ErrorKind::Corrupt, Some(from.wrong_content())),
             // Only a wrong digest shows that something on the way has changed the bytes.

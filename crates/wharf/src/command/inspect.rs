@@ -130,6 +130,10 @@ pub(crate) fn run_any(context: &Context, arguments: &AnyArguments) -> Result<()>
         });
     }
     inspect(&format, &arguments.names, |name| match kind {
+        // Docker asks for a container first, and refuses this before it asks (28.5: client).
+        None if name.trim().is_empty() => Err(Failure::error(
+            "invalid container name or ID: value is empty",
+        )),
         Some("image") => find(&engine, name, None),
         None => find(&engine, name, None).map_err(|error| any_kind(error, name)),
         Some(kind) => Err(Failure::error(format!("Error: No such {kind}: {name}"))),
@@ -155,6 +159,9 @@ fn no_such_object(name: &str) -> Failure {
 }
 
 fn find(engine: &LocalEngine, name: &str, platform: Option<&Platform>) -> Result<ImageInspect> {
+    if name.is_empty() {
+        return Err(Failure::error("Error: No such image: "));
+    }
     let detail = runtime::light(engine.inspect(name, platform))??;
     Ok(ImageInspect::of(&detail)?)
 }

@@ -218,7 +218,7 @@ impl Command {
 /// Runs a command; with none, which `--version` means, says the version.
 pub(crate) fn run(command: Option<Command>, context: &Context) -> Result<()> {
     match command {
-        None => version::line(),
+        None => version::line(context.environment.program),
         Some(Command::Pull(arguments)) => pull::run(context, &arguments),
         Some(Command::Push(arguments)) => push::run(context, &arguments),
         Some(Command::Images(arguments)) => images::run(context, &arguments),

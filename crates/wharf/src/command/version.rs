@@ -8,6 +8,7 @@ use gotmpl::Value;
 use serde_json::json;
 
 use crate::context::Context;
+use crate::environment::Program;
 use crate::exit::{Failure, INSPECT_TEMPLATE, Result};
 use crate::print::json::{Html, compact};
 use crate::print::print;
@@ -15,6 +16,8 @@ use crate::print::template::{Record, Template, from_json, record};
 
 /// The version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Docker's version whose words and forms the commands have.
+const DOCKER_VERSION: &str = "28.5.2";
 /// Docker's Engine API whose words and forms the commands have (Docker 28.5).
 const API_VERSION: &str = "1.51";
 /// The oldest one that Docker 28.5 still has.
@@ -31,9 +34,13 @@ pub(crate) struct Arguments {
     rest: Vec<String>,
 }
 
-/// `wharf --version`.
-pub(crate) fn line() -> Result<()> {
-    print(&format!("wharf version {VERSION}\n"))
+/// `wharf --version`. Called as `docker`, the line has Docker's form, which scripts match: the version whose
+/// words and forms the commands have, and wharf's own behind it.
+pub(crate) fn line(program: Program) -> Result<()> {
+    print(&match program {
+        Program::Wharf => format!("wharf version {VERSION}\n"),
+        Program::Docker => format!("Docker version {DOCKER_VERSION}, build wharf-{VERSION}\n"),
+    })
 }
 
 /// Runs it.

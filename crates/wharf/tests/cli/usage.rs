@@ -193,6 +193,23 @@ fn says_its_version() {
     );
 }
 
+/// Scripts match `Docker version 28.5.2, build abc`.
+#[test]
+fn issue_12_called_as_docker_the_version_has_docker_s_form() {
+    let (docker, _folder) = docker();
+    for flag in ["--version", "-v"] {
+        let line = docker.ok([flag]);
+        let rest = line.strip_prefix("Docker version ").unwrap();
+        let (version, build) = rest.split_once(", build ").unwrap();
+        assert!(
+            version.split('.').all(|part| part.parse::<u32>().is_ok()),
+            "{line}"
+        );
+        assert_eq!(version.split('.').count(), 3, "{line}");
+        assert_eq!(build, format!("wharf-{}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
 #[test]
 fn version_and_help_need_neither_settings_nor_a_store() {
     let wharf = wharf();

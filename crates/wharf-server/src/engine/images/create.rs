@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use wharf_core::platform::PlatformError;
 use wharf_core::{Platform, Reference};
-use wharf_engine::{ImportInput, ImportOptions, PullOptions, words};
+use wharf_engine::{ImportInput, ImportOptions, PullOptions, check_pull_name, words};
 
 use super::labels;
 use crate::engine::answer::{Failure, Result};
@@ -15,9 +15,6 @@ use crate::engine::progress::{Lines, What, run};
 use crate::engine::query::{Query, name_and_tag, new_name};
 use crate::engine::version::ApiVersion;
 use crate::engine::{Api, auth, body};
-
-/// Docker's word for no image at all.
-const RESERVED: &str = "scratch";
 
 pub(in crate::engine) async fn post(
     api: &Arc<Api>,
@@ -38,10 +35,7 @@ pub(in crate::engine) async fn post(
             // `pull -a` of old clients sends a colon with nothing behind it.
             let name = name.strip_suffix(':').unwrap_or(name);
             let reference = name_and_tag(name, query.get("tag"))?;
-            if reference.familiar_repository() == RESERVED {
-                let message = format!("'{RESERVED}' is a reserved name");
-                return Err(Failure::new(StatusCode::FORBIDDEN, message));
-            }
+            check_pull_name(&reference)?;
             let options = PullOptions {
                 platform,
                 whose: auth::whose(headers, &reference),
