@@ -18,7 +18,7 @@
 //! | [`copy`] | `copy(from, to, root)`: pull, push, save, load and send are this |
 //! | [`event`] | what a long operation reports |
 //! | [`human`] | Docker's units and relative times |
-//! | [`go_json`] | JSON as Go writes it: what Docker prints and answers |
+//! | [`go_json`] | JSON as Go reads and writes it: what Docker takes, prints and answers |
 //! | `conformance`, `memory` | for tests: what every `Sink` must do, and the simplest one |
 
 pub mod config;

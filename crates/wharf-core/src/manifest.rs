@@ -125,7 +125,7 @@ impl Manifest {
         if matches!(declared, DOCKER_SCHEMA1 | DOCKER_SCHEMA1_SIGNED) {
             return Err(ManifestError::Schema1);
         }
-        let wire: Wire = go_json::from_slice(&raw).map_err(ManifestError::Json)?;
+        let wire: Wire = go_json::from_slice_unambiguous(&raw).map_err(ManifestError::Json)?;
         let media_type = wire.media_type(declared)?;
         let kind = wire.into_kind(&media_type)?;
         kind.check_sizes()?;

@@ -12,7 +12,7 @@ mod scan;
 mod write;
 
 pub use error::ReadError;
-pub use read::{from_slice, from_slice_within};
+pub use read::{from_slice, from_slice_unambiguous, from_slice_within};
 pub use scan::{DEPTH_MAX, VALUES_MAX};
 pub use write::{Html, compact, indented};
 

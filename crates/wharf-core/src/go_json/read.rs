@@ -34,19 +34,40 @@ pub fn from_slice<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
     from_slice_within(raw, VALUES_MAX)
 }
 
+/// Reads a document as [`from_slice`] does, and refuses a field that occurs several times: what decides
+/// which content belongs to an image must not be readable in two ways (CVE-2021-41190).
+pub fn from_slice_unambiguous<T: DeserializeOwned>(raw: &[u8]) -> Result<T> {
+    read(raw, VALUES_MAX, Repeated::Refused)
+}
+
 /// Reads a document of at most `values_max` values. The caller bounds its length.
 pub fn from_slice_within<T: DeserializeOwned>(raw: &[u8], values_max: usize) -> Result<T> {
+    read(raw, values_max, Repeated::Merged)
+}
+
+fn read<T: DeserializeOwned>(raw: &[u8], values_max: usize, repeated: Repeated) -> Result<T> {
     let text = scan::text(raw, values_max)?;
     // Checks the syntax of the whole, so that all later errors are about types.
     let whole: &RawValue = serde_json::from_str(&text).map_err(ReadError::Syntax)?;
     T::deserialize(Node {
         sources: vec![whole.get()],
+        repeated,
     })
+}
+
+/// What happens to a field that occurs several times in an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeated {
+    /// What Go does: the last one counts, structs and maps are merged.
+    Merged,
+    /// It is an error.
+    Refused,
 }
 
 /// A value, by its source text: more than one if its key occurs several times.
 struct Node<'de> {
     sources: Vec<&'de str>,
+    repeated: Repeated,
 }
 
 const NULL: &str = "null";
@@ -190,15 +211,17 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         let source = self.list().unwrap_or("[]");
         serde_json::Deserializer::from_str(source)
-            .deserialize_seq(ListVisitor(visitor))
+            .deserialize_seq(ListVisitor(visitor, self.repeated))
             .map_err(|error| ReadError::of_value(&error))?
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let repeated = self.repeated;
         let entries = self.after_null().entries()?;
         visitor.visit_map(MapEntries {
             rest: entries.into_iter(),
             value: None,
+            repeated,
         })
     }
 
@@ -211,13 +234,19 @@ impl<'de> Deserializer<'de> for Node<'de> {
         let mut found: HashMap<&'static str, Vec<&'de str>> = HashMap::new();
         for (key, source) in self.entries()? {
             if let Some(field) = field(fields, &key) {
-                found.entry(field).or_default().push(source);
+                let sources = found.entry(field).or_default();
+                if self.repeated == Repeated::Refused && !sources.is_empty() {
+                    let message = format!("the field {field} occurs several times");
+                    return Err(serde::de::Error::custom(message));
+                }
+                sources.push(source);
             }
         }
         visitor.visit_map(StructFields {
             rest: fields.iter(),
             found,
             value: None,
+            repeated: self.repeated,
         })
     }
 
@@ -289,7 +318,7 @@ fn folded_eq(field: &str, key: &str) -> bool {
 }
 
 /// Hands a list's elements on, each as a [`Node`].
-struct ListVisitor<V>(V);
+struct ListVisitor<V>(V, Repeated);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for ListVisitor<V> {
     /// The inner result, so that its error is not turned into one of `serde_json`.
@@ -300,7 +329,11 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListVisitor<V> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-        let mut elements = ListElements { list, number: 0 };
+        let mut elements = ListElements {
+            list,
+            number: 0,
+            repeated: self.1,
+        };
         let read = self.0.visit_seq(&mut elements);
         // A visitor may stop early; `serde_json` expects the list to be read to its end.
         while elements.list.next_element::<IgnoredAny>()?.is_some() {}
@@ -311,6 +344,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ListVisitor<V> {
 struct ListElements<A> {
     list: A,
     number: usize,
+    repeated: Repeated,
 }
 
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for &mut ListElements<A> {
@@ -325,6 +359,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for &mut ListElements<A> {
         self.number += 1;
         let node = Node {
             sources: vec![element.get()],
+            repeated: self.repeated,
         };
         seed.deserialize(node)
             .map(Some)
@@ -336,6 +371,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for &mut ListElements<A> {
 struct MapEntries<'de> {
     rest: std::vec::IntoIter<Entry<'de>>,
     value: Option<Entry<'de>>,
+    repeated: Repeated,
 }
 
 impl<'de> MapAccess<'de> for MapEntries<'de> {
@@ -354,6 +390,7 @@ impl<'de> MapAccess<'de> for MapEntries<'de> {
         let (key, source) = self.value.take().unwrap_or((Cow::Borrowed(""), NULL));
         let node = Node {
             sources: vec![source],
+            repeated: self.repeated,
         };
         seed.deserialize(node)
             .map_err(|error: ReadError| error.below(Step::Key(&key)))
@@ -365,6 +402,7 @@ struct StructFields<'de> {
     rest: std::slice::Iter<'static, &'static str>,
     found: HashMap<&'static str, Vec<&'de str>>,
     value: Option<(&'static str, Vec<&'de str>)>,
+    repeated: Repeated,
 }
 
 impl<'de> MapAccess<'de> for StructFields<'de> {
@@ -383,7 +421,8 @@ impl<'de> MapAccess<'de> for StructFields<'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
         let (name, sources) = self.value.take().unwrap_or(("", vec![NULL]));
-        seed.deserialize(Node { sources })
+        let repeated = self.repeated;
+        seed.deserialize(Node { sources, repeated })
             .map_err(|error: ReadError| error.below(Step::Key(name)))
     }
 }

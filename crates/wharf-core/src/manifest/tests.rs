@@ -212,9 +212,16 @@ fn refuses_what_can_be_read_in_two_ways() {
     ] {
         assert!(shape("", nothing).starts_with("neither"));
     }
-    let twice = r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#;
-    let twice = Manifest::parse(OCI_INDEX, Bytes::from_static(twice.as_bytes()));
-    assert!(matches!(twice, Err(ManifestError::Json(_))));
+    for second in ["manifests", "Manifests", "MANIFEST\u{17f}"] {
+        let twice = format!(r#"{{"schemaVersion":2,"manifests":[],"{second}":[]}}"#);
+        let twice = Manifest::parse(OCI_INDEX, Bytes::from(twice));
+        assert!(matches!(twice, Err(ManifestError::Json(_))), "{second}");
+    }
+    let digest = format!("sha256:{:064}", 1);
+    let twice = image()
+        .to_string()
+        .replace("\"size\":7", &format!("\"size\":7,\"Digest\":\"{digest}\""));
+    assert!(Manifest::parse("", Bytes::from(twice)).is_err());
 }
 
 #[test]
@@ -329,7 +336,6 @@ fn refuses_what_is_malformed() {
     for (field, value) in [
         ("size", json!(-1)),
         ("size", json!("7")),
-        ("size", Value::Null),
         ("digest", json!("sha256:../../etc/passwd")),
         ("digest", json!("md5:d41d8cd98f00b204e9800998ecf8427e")),
         ("digest", Value::Null),
@@ -339,7 +345,7 @@ fn refuses_what_is_malformed() {
         document["layers"][0][field] = value;
         cases.push(document.to_string());
     }
-    cases.extend(["", "null", "[]", "\"\"", "{", "{}x"].map(str::to_owned));
+    cases.extend(["", "7", "[]", "\"\"", "{", "{}x"].map(str::to_owned));
     for text in cases {
         let error = Manifest::parse(OCI_MANIFEST, Bytes::from(text.clone())).unwrap_err();
         assert!(
@@ -360,6 +366,14 @@ fn takes_the_nulls_that_go_writes() {
         document["config"][field] = Value::Null;
     }
     assert_eq!(parse(OCI_MANIFEST, &document).unwrap().children().len(), 1);
+    document["config"]["size"] = Value::Null;
+    assert_eq!(
+        parse(OCI_MANIFEST, &document).unwrap().children()[0].size,
+        0
+    );
+    // Go reads nothing out of it, which is no manifest.
+    let error = parse(OCI_MANIFEST, &Value::Null).unwrap_err();
+    assert!(matches!(error, ManifestError::Shape(_)), "{error}");
 }
 
 #[test]
