@@ -14,6 +14,7 @@
 //! | `manifests` | lists of manifests |
 //! | `completing` | what a tab finds, and the manual |
 //! | `copying` | from place to place, without the store |
+//! | `documents` | manifests and configs as other tools write them |
 //! | `pushing` | what is sent, which manifest of a name, what a registry refuses |
 //! | `archives` | saving and loading |
 //! | `hostile` | archives that are damaged, lie, or do harm |
@@ -30,6 +31,7 @@
 mod archives;
 mod completing;
 mod copying;
+mod documents;
 mod hostile;
 mod images;
 mod importing;

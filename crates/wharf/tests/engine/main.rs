@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`server`] | the built program on a socket of its own, and clients of a few lines |
+//! | [`documents`] | images with odd configs, and names that are refused |
 //! | [`hostile`] | bad input: it is refused or bounded, and the next client is served |
 //! | [`requests`] | requests that are odd in themselves: numbers, filters, names, chunks, many at once |
 //! | [`pages`] | web pages and foreign hosts: they do not get in, at the engine and at the registry |
@@ -11,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod documents;
 mod hostile;
 mod lists;
 mod pages;

@@ -305,3 +305,70 @@ impl Serialize for ContainerConfig {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use wharf_core::go_json::{Html, compact};
+    use wharf_core::{Descriptor, Digest};
+    use wharf_engine::ImageSummary;
+
+    use super::*;
+
+    fn detail(config: &[u8]) -> ImageDetail {
+        let summary = ImageSummary {
+            id: Digest::of(config),
+            created: None,
+            size: 0,
+            repo_tags: Vec::new(),
+            repo_digests: Vec::new(),
+            labels: BTreeMap::new(),
+        };
+        ImageDetail {
+            summary,
+            manifest: Descriptor::of("", b""),
+            config: bytes::Bytes::copy_from_slice(config),
+            last_tagged: None,
+        }
+    }
+
+    #[test]
+    fn older_clients_see_zero_values_for_null() {
+        let config =
+            br#"{"container_config":{"hostname":null,"Tty":null,"Env":[null,"A=b"],"Cmd":"x y",
+            "Labels":{"a":null},"Volumes":null,"StopTimeout":null,"ENTRYPOINT":["e",null]}}"#;
+        let shown = compact(&ContainerConfig::of(config), Html::Plain);
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["Hostname"], "");
+        assert_eq!(shown["Tty"], false);
+        assert_eq!(shown["Env"], serde_json::json!(["", "A=b"]));
+        assert_eq!(shown["Cmd"], serde_json::json!(["x y"]));
+        assert_eq!(shown["Entrypoint"], serde_json::json!(["e", ""]));
+        assert_eq!(shown["Labels"], serde_json::json!({ "a": "" }));
+        assert!(shown.get("StopTimeout").is_none());
+        assert!(shown["Volumes"].is_null());
+    }
+
+    proptest! {
+        /// Whatever of these parts makes a config that is taken, is shown.
+        #[test]
+        fn what_is_taken_is_shown(
+            parts in proptest::collection::vec(
+                "\\{|\\}|\\[|\\]|,|:|null|true|7|\"x\"|\"config\":|\"Config\":|\"Env\":|\"Cmd\":|\"Labels\":|\"Healthcheck\":|\"history\":|\"empty_layer\":|\"container_config\":|\"os\":",
+                0..24,
+            ),
+        ) {
+            let text = format!("{{{}}}", parts.concat());
+            let taken = ImageConfig::parse(bytes::Bytes::from(text.clone())).is_ok();
+            let shown = ImageInspect::of(&detail(text.as_bytes()));
+            prop_assert_eq!(taken, shown.is_ok(), "{}", text);
+            if let Ok(mut shown) = shown {
+                shown.container_config = Some(ContainerConfig::of(text.as_bytes()));
+                let json = compact(&shown, Html::Escaped);
+                prop_assert!(serde_json::from_str::<Value>(&json).is_ok());
+            }
+        }
+    }
+}
