@@ -12,7 +12,7 @@ pub const DEPTH_MAX: usize = 100;
 
 /// Bounds the values in a document: each label, layer and list element is one. The largest real
 /// documents have some 10,000; a value takes up to about 100 bytes of memory besides its text.
-pub const VALUES_MAX: usize = 100_000;
+pub const VALUES_MAX: usize = 50_000;
 
 /// How many bytes `\uXXXX` has.
 const ESCAPE_LEN: usize = 6;

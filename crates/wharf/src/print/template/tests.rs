@@ -239,7 +239,7 @@ fn issue_12_errors_have_go_s_words() {
         ),
         (
             "x {{.ID}} {{index .ID 999}}",
-            ":1:13: executing \"\" at <index .ID 999>: error calling index: index out of range: 999",
+            ":1:12: executing \"\" at <index .ID 999>: error calling index: index out of range: 999",
         ),
         (
             "{{.ID | upper | index 1}}",
