@@ -306,6 +306,9 @@ impl Catalog {
         let mut connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
         connection.busy_handler(Some(wait_for_writer))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // A plan does not depend on what is bound: otherwise SQLite compiles some statements anew for each new value, which
+        // takes longer than to run them.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // What was removed is erased: a repair that has lost the list of free pages must not find it again.
         connection.pragma_update(None, "secure_delete", true)?;
         // Folding the log into the database on every close would cost each command two syncs.

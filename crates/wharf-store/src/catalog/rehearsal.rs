@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use wharf_core::Digest;
 
 use super::{Catalog, Reading, STATEMENTS_KEPT, Writing, store, transact};
@@ -37,6 +38,7 @@ impl Catalog {
 pub(super) fn copy_of(original: &Connection) -> Result<Connection> {
     let mut rows = Connection::open("")?;
     rows.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    rows.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // All pages in one step: a copy in several steps begins anew whenever another process writes.
     let copied = Backup::new(original, &mut rows)?.step(-1)?;
     if copied != StepResult::Done {
