@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use tracing::debug;
 use wharf_core::{Event, Reference, Watch};
@@ -62,6 +62,8 @@ pub(crate) struct Call {
     /// What of the repository: `manifests/latest`.
     pub(crate) what: String,
     pub(crate) accept: Option<HeaderValue>,
+    /// May the answer be packed for the way? [`Incoming::body`] unpacks it.
+    pub(crate) packed: bool,
     /// Which bytes, if not all.
     pub(crate) range: Option<Range<u64>>,
     /// An address that the place itself named, instead of `what`.
@@ -85,12 +87,21 @@ impl Call {
             method: Method::GET,
             what,
             accept: None,
+            packed: false,
             range: None,
             url: None,
             access: Access::Pull,
             query: Vec::new(),
             more: HeaderMap::new(),
             payload: None,
+        }
+    }
+
+    /// A request for a document, which comes as a whole. As with Go's client, it may be packed by gzip.
+    pub(crate) fn document(what: String) -> Self {
+        Self {
+            packed: true,
+            ..Self::get(what)
         }
     }
 
@@ -108,8 +119,9 @@ impl Call {
         if let Some(accept) = &self.accept {
             headers.insert(ACCEPT, accept.clone());
         }
-        // The bytes are named by their digest: nobody may pack them on the way.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        // A blob's bytes are hashed as they come, and asked for in parts: they must not be packed.
+        let encoding = if self.packed { "gzip" } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         if let Some(range) = &self.range {
             let text = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
             if let Ok(value) = HeaderValue::from_str(&text) {
@@ -232,13 +244,18 @@ impl Client {
             return self.send(place, call, &url, None).await;
         }
         let mut authorization = self.auth.authorization(&self.http, &purpose).await?;
+        let mut pinged = false;
         for _ in 1..AUTHORIZATIONS_MAX {
             let mut incoming = self.send(place, call, &url, authorization.as_ref()).await?;
             // A 401 of another origin is about its own link, not about our credentials.
             if incoming.response.status() != StatusCode::UNAUTHORIZED || incoming.strayed {
                 return Ok(incoming);
             }
-            let headers = incoming.response.headers().clone();
+            let mut headers = incoming.response.headers().clone();
+            if !headers.contains_key(WWW_AUTHENTICATE) && !pinged {
+                pinged = true;
+                headers = self.challenge_of(place, root).await.unwrap_or(headers);
+            }
             let said = answer::said(&mut incoming).await;
             let refused = Refused {
                 headers: &headers,
@@ -249,6 +266,14 @@ impl Client {
             authorization = Some(self.auth.refused(&self.http, &purpose, &refused).await?);
         }
         self.send(place, call, &url, authorization.as_ref()).await
+    }
+
+    /// The headers of a registry's answer to `GET /v2/`, if that is a challenge: some registries challenge
+    /// nowhere else, and Docker asks there first.
+    async fn challenge_of(&self, place: &Place, root: &Url) -> Option<HeaderMap> {
+        let asked = self.ping(place, root).await.ok()?;
+        let refused = asked.response.status() == StatusCode::UNAUTHORIZED && !asked.strayed;
+        refused.then(|| asked.response.headers().clone())
     }
 
     async fn send(

@@ -4,6 +4,8 @@
 //! [`RegistryError::hint`] says what to do; [`RegistryError::kind`] is what an edge turns into an
 //! exit code or a status. Neither holds a secret: addresses come without user and query.
 
+mod tls;
+
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +13,9 @@ use std::time::Duration;
 use wharf_core::manifest::ManifestError;
 use wharf_core::{ContentError, Digest};
 
-use crate::redact;
+pub use self::tls::TlsTrouble;
+use self::tls::tls_hint;
+use crate::redact::{self, ShownUrl};
 
 /// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub enum RegistryError {
         request: Option<String>,
         /// The registry's name in references.
         place: String,
+        /// Why those that are kept for it cannot be used.
+        trouble: Option<String>,
     },
     /// It refused the credentials that it was given, or wants some (401).
     #[error("{place} refused {credentials}: {answer}")]
@@ -67,7 +73,7 @@ pub enum RegistryError {
     #[error("login attempt to {url} failed with status: {status}")]
     LoginRefused {
         /// `https://registry.corp/v2/`.
-        url: String,
+        url: ShownUrl,
         /// `401 Unauthorized`.
         status: reqwest::StatusCode,
         /// What the registry said.
@@ -120,8 +126,8 @@ pub enum RegistryError {
     /// A web server that is no registry answered with an error. Docker's words.
     #[error("failed to GET {address} with status {status}: {answer}")]
     Web {
-        /// What was asked for, without a password.
-        address: String,
+        /// What was asked for.
+        address: ShownUrl,
         /// `404 Not Found`.
         status: reqwest::StatusCode,
         /// What the server said.
@@ -154,6 +160,16 @@ pub enum RegistryError {
         request: String,
         /// `the connection was closed in mid-answer`.
         reason: String,
+    },
+    /// It sends or takes so little that the transfer would not end.
+    #[error("{place} {verb} less than {limit}")]
+    TooSlow {
+        /// The registry or mirror.
+        place: String,
+        /// `sends`, `takes`.
+        verb: &'static str,
+        /// `1024 bytes a second`.
+        limit: String,
     },
     /// A blob did not come to its end, after all attempts.
     #[error(
@@ -252,38 +268,6 @@ pub enum RegistryError {
     },
 }
 
-/// What is wrong with a TLS connection.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TlsTrouble {
-    /// Nobody who is trusted here vouches for the certificate.
-    #[error("the certificate is signed by an authority that is not trusted here")]
-    UnknownAuthority,
-    /// Its time is over.
-    #[error("the certificate has expired{0}")]
-    Expired(String),
-    /// Its time has not come.
-    #[error("the certificate is not valid yet{0}")]
-    NotYetValid(String),
-    /// It is for another host.
-    #[error("the certificate is for another host{0}")]
-    WrongName(String),
-    /// It was revoked.
-    #[error("the certificate was revoked")]
-    Revoked,
-    /// The registry wants a client certificate, and there is none.
-    #[error("the registry wants a client certificate, and there is none for it")]
-    ClientCertificateRequired,
-    /// The registry does not take the client certificate.
-    #[error("the registry got no client certificate, or one that it does not take ({0})")]
-    ClientCertificateRefused(String),
-    /// The other side does not speak TLS.
-    #[error("the server does not speak TLS; it may be a plain http registry")]
-    NotTls,
-    /// Everything else, in the TLS library's words.
-    #[error("{0}")]
-    Other(String),
-}
-
 impl RegistryError {
     /// Its kind.
     pub fn kind(&self) -> RegistryErrorKind {
@@ -305,7 +289,8 @@ impl RegistryError {
             Self::Status { .. }
             | Self::Unreachable { .. }
             | Self::Tls { .. }
-            | Self::Broken { .. } => Kind::Unavailable,
+            | Self::Broken { .. }
+            | Self::TooSlow { .. } => Kind::Unavailable,
             Self::Interrupted { source, .. } | Self::Unsent { source, .. } => source.kind(),
             Self::Manifest { .. }
             | Self::Mismatch { .. }
@@ -319,6 +304,13 @@ impl RegistryError {
     /// What to do about it, where that is known: one line, as a sentence without its full stop.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NoCredentials {
+                place,
+                trouble: Some(trouble),
+                ..
+            } => Some(format!(
+                "{trouble}; correct it, or log in with `wharf login {place}`"
+            )),
             Self::NoCredentials { place, .. }
             | Self::Unauthorized {
                 place,
@@ -348,6 +340,10 @@ impl RegistryError {
             Self::Unreachable { .. } | Self::Broken { .. } => {
                 Some("check the name and the network, HTTPS_PROXY and NO_PROXY".to_owned())
             }
+            Self::TooSlow { limit, .. } if limit.ends_with("a second") => Some(
+                "if the line is that slow, set a smaller min_rate below [pull] in wharf's config.toml"
+                    .to_owned(),
+            ),
             Self::Interrupted { source, .. } | Self::Unsent { source, .. } => source.hint(),
             _ => None,
         }
@@ -359,6 +355,21 @@ impl RegistryError {
             Self::Denied { place, answer, .. } => Self::PushDenied { place, answer },
             error => error,
         }
+    }
+
+    /// The same error, with the reason why the credentials that are kept were not shown.
+    pub(crate) fn without_credentials(mut self, reason: &str) -> Self {
+        match &mut self {
+            Self::NoCredentials { trouble, .. } => *trouble = Some(reason.to_owned()),
+            Self::Unauthorized {
+                given: false,
+                answer,
+                ..
+            }
+            | Self::Denied { answer, .. } => *answer = format!("{answer}; {reason}"),
+            _ => {}
+        }
+        self
     }
 
     /// The registry's error inside a source's error, if that is what it is.
@@ -387,6 +398,11 @@ impl RegistryError {
         }
     }
 
+    /// Is the connection or the registry's load to blame, and not what was asked for?
+    pub(crate) fn is_of_the_way(&self) -> bool {
+        matches!(self, Self::TooSlow { .. }) || self.passing().is_some()
+    }
+
     /// The error and its causes in one line.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
@@ -404,35 +420,6 @@ impl From<RegistryError> for ContentError {
     fn from(error: RegistryError) -> Self {
         Self::place(error)
     }
-}
-
-fn tls_hint(host: &str, trouble: &TlsTrouble, folder: Option<&PathBuf>) -> Option<String> {
-    let folder = match folder {
-        Some(folder) => folder.display().to_string(),
-        None => format!("certs.d/{host}"),
-    };
-    Some(match trouble {
-        TlsTrouble::UnknownAuthority => format!(
-            "if you trust it, put its authority's certificate into {folder}/ca.crt, or set \
-             insecure = true for [registry.\"{host}\"]"
-        ),
-        TlsTrouble::Expired(_) => {
-            "the registry needs a new certificate; check this machine's clock too".to_owned()
-        }
-        TlsTrouble::NotYetValid(_) => "check this machine's clock".to_owned(),
-        TlsTrouble::WrongName(_) => {
-            "call the registry by a name that its certificate has, or give it another one"
-                .to_owned()
-        }
-        TlsTrouble::ClientCertificateRequired | TlsTrouble::ClientCertificateRefused(_) => {
-            format!("put a certificate and its key into {folder}/client.cert and client.key")
-        }
-        TlsTrouble::NotTls => format!(
-            "if it is meant to be plain http, put insecure = true below [registry.\"{host}\"] in \
-             wharf's config.toml"
-        ),
-        TlsTrouble::Revoked | TlsTrouble::Other(_) => return None,
-    })
 }
 
 fn colon(answer: &str) -> String {

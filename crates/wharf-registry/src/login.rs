@@ -160,7 +160,14 @@ impl Client {
             return accepted(incoming, &url).await.map(|()| None);
         }
         let mut last = None;
-        for challenge in challenge::parse(incoming.response.headers()) {
+        let challenges = challenge::parse(incoming.response.headers());
+        if challenges.usable.is_empty()
+            && let Some(reason) = challenges.problem
+        {
+            let request = incoming.request;
+            return Err(RegistryError::Protocol { request, reason });
+        }
+        for challenge in challenges.usable {
             let (header, identity) = match challenge {
                 Challenge::Basic => match credential {
                     Credential::Password { user, password } => (basic(user, password), None),

@@ -70,7 +70,8 @@ impl Client {
         self.ping(place, &http).await.map(|_| http)
     }
 
-    async fn ping(&self, place: &Place, root: &Url) -> Result<Incoming, RegistryError> {
+    /// Asks a place for nothing but an answer, without credentials.
+    pub(crate) async fn ping(&self, place: &Place, root: &Url) -> Result<Incoming, RegistryError> {
         let mut url = root.clone();
         url.set_path("/v2/");
         exchange(&self.http, Some(place), &Outgoing::get(url)).await

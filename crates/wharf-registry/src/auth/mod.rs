@@ -3,8 +3,12 @@
 //! The first request goes out bare. A 401 tells what is wanted, and the request is made again; one
 //! that is refused with a token that was good a minute ago gets a new one. Nothing is tried
 //! endlessly: what was made for this very request, and is refused, is refused for good.
+//!
+//! A 401 without a challenge says nothing about what is wanted. Then `GET /v2/` is asked, as Docker asks it
+//! before everything else, and where that says nothing either, what was wanted before is got anew, once.
 
 pub(crate) mod challenge;
+mod grammar;
 pub(crate) mod token;
 
 use std::collections::HashMap;
@@ -15,7 +19,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use wharf_core::Watch;
 
-use self::challenge::{Bearer, Challenge};
+use self::challenge::{Bearer, Challenge, Challenges};
 use self::token::{Asking, Token, basic};
 use crate::credentials::{Asked, Credential, Credentials, Found};
 use crate::error::{RegistryError, request_words};
@@ -126,6 +130,34 @@ impl Auth {
         http: &Http,
         purpose: &Purpose<'_>,
     ) -> Result<Option<Authorization>, RegistryError> {
+        let made = self.remembered(http, purpose).await;
+        made.map_err(|error| self.explained(error, purpose))
+    }
+
+    /// Learns from a 401 what to make the request with the next time. An error is final.
+    pub(crate) async fn refused(
+        &self,
+        http: &Http,
+        purpose: &Purpose<'_>,
+        refused: &Refused<'_>,
+    ) -> Result<Authorization, RegistryError> {
+        let met = self.meet(http, purpose, refused).await;
+        met.map_err(|error| self.explained(error, purpose))
+    }
+
+    /// The same error, with the reason why no credentials were shown, if there is one.
+    fn explained(&self, error: RegistryError, purpose: &Purpose<'_>) -> RegistryError {
+        match self.credentials.trouble(&purpose.place.name) {
+            Some(trouble) => error.without_credentials(&trouble),
+            None => error,
+        }
+    }
+
+    async fn remembered(
+        &self,
+        http: &Http,
+        purpose: &Purpose<'_>,
+    ) -> Result<Option<Authorization>, RegistryError> {
         match self.wanted(purpose) {
             None => Ok(None),
             Some(Wanted::Header(header, found)) => Ok(Some(Authorization {
@@ -137,15 +169,18 @@ impl Auth {
         }
     }
 
-    /// Learns from a 401 what to make the request with the next time. An error is final.
-    pub(crate) async fn refused(
+    async fn meet(
         &self,
         http: &Http,
         purpose: &Purpose<'_>,
         refused: &Refused<'_>,
     ) -> Result<Authorization, RegistryError> {
+        let mut challenges = challenge::parse(refused.headers);
+        if challenges == Challenges::default() {
+            challenges.usable.extend(self.wanted_before(purpose));
+        }
         let mut last = None;
-        for challenge in challenge::parse(refused.headers) {
+        for challenge in challenges.usable {
             let met = match challenge {
                 Challenge::Basic => self.meet_basic(purpose, refused).await,
                 Challenge::Bearer(bearer) => self.meet_bearer(http, bearer, purpose, refused).await,
@@ -155,8 +190,30 @@ impl Auth {
                 Err(error) => last = last.or(Some(error)),
             }
         }
+        if let Some(error) = last {
+            return Err(error);
+        }
+        if let Some(reason) = challenges.problem {
+            let request = request_words(&Method::GET, refused.url);
+            return Err(RegistryError::Protocol { request, reason });
+        }
         let found = refused.with.and_then(|with| with.found.as_deref());
-        Err(last.unwrap_or_else(|| unauthorized(purpose.place, found, refused.answer.to_owned())))
+        Err(unauthorized(
+            purpose.place,
+            found,
+            refused.answer.to_owned(),
+        ))
+    }
+
+    /// What an earlier challenge of this repository wanted.
+    fn wanted_before(&self, purpose: &Purpose<'_>) -> Option<Challenge> {
+        Some(match self.wanted(purpose)? {
+            Wanted::Header(..) => Challenge::Basic,
+            Wanted::Token(bearer) => Challenge::Bearer(Bearer {
+                error: None,
+                ..bearer
+            }),
+        })
     }
 
     async fn meet_basic(
@@ -175,6 +232,7 @@ impl Auth {
             return Err(RegistryError::NoCredentials {
                 request: pull.then(|| request_words(&method, refused.url)),
                 place: place.name.clone(),
+                trouble: None,
             });
         };
         if refused.with.is_some_and(|with| with.header == header) {

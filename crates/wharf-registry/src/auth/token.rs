@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode, Url};
-use serde::Deserialize;
-use wharf_core::go_json;
+use serde_json::Value;
 
 use super::challenge::Bearer;
 use crate::answer::{self, Topic, Whom};
-use crate::credentials::{Credential, Found};
+use crate::credentials::{Credential, Found, json};
 use crate::error::{RegistryError, request_words};
 use crate::exchange::{Incoming, Outgoing, exchange};
 use crate::http::Http;
@@ -26,6 +25,12 @@ const ANSWER_MAX: u64 = 1024 * 1024;
 /// How long a token is good for if the service does not say, and at least: as the specification
 /// has it.
 const LIFETIME_MIN: Duration = Duration::from_secs(60);
+
+/// How long a token is used at most, whatever the service says: it is refused before, or got anew once a day.
+const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bounds a token, in bytes: more than servers take in a header. Some hundred are kept.
+const TOKEN_MAX: usize = 32 * 1024;
 
 /// How long before its end a token is not used any more: a request may wait in a queue.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -42,15 +47,6 @@ pub(crate) struct Token {
     pub(crate) stale_at: Instant,
     /// What stands for the password from now on, if the service gave it.
     pub(crate) identity: Option<Secret>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    token: Option<String>,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<u64>,
-    issued_at: Option<jiff::Timestamp>,
 }
 
 /// Who asks for a token, and for what.
@@ -157,27 +153,47 @@ fn post<'a>(bearer: &Bearer, asking: &Asking<'_>, token: &Secret) -> Outgoing<'a
 }
 
 fn read(body: &[u8], now: jiff::Timestamp) -> Result<Token, &'static str> {
-    let answer: Answer =
-        go_json::from_slice(body).map_err(|_| "the token service's answer is not a token")?;
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let token = given(answer.token)
-        .or_else(|| given(answer.access_token))
-        .ok_or("the token service's answer holds no token")?;
-    let lifetime = Duration::from_secs(answer.expires_in.unwrap_or_default()).max(LIFETIME_MIN);
+    let parsed = json::object(body).map_err(|_| "the token service's answer is not a token")?;
+    let mut answer = parsed.unwrap_or_default();
+    // What is not a text is no token; what else is wrong with an answer does not make its token worse.
+    let mut given = |key| json::take_text(&mut answer, key).ok().flatten();
+    let token = given("token").or_else(|| given("access_token"));
+    let (identity, issued_at) = (given("refresh_token"), given("issued_at"));
+    let token = token.ok_or("the token service's answer holds no token")?;
+    if token.len() > TOKEN_MAX
+        || identity
+            .as_ref()
+            .is_some_and(|token| token.len() > TOKEN_MAX)
+    {
+        return Err("the token service's token is too long");
+    }
+    let issued_at: Option<jiff::Timestamp> = issued_at.and_then(|text| text.parse().ok());
+    let lifetime = json::take(&mut answer, "expires_in")
+        .and_then(|value| seconds(&value))
+        .unwrap_or_default()
+        .clamp(LIFETIME_MIN, LIFETIME_MAX);
     // Only an age that can be true counts: this machine's clock and theirs may differ by hours.
-    let age = answer
-        .issued_at
+    let age = issued_at
         .and_then(|issued| Duration::try_from(now.duration_since(issued)).ok())
         .filter(|age| *age + MARGIN < lifetime)
         .unwrap_or_default();
-    let left = (lifetime - age).saturating_sub(MARGIN);
-    let far = Instant::now() + LIFETIME_MIN;
-    let stale_at = Instant::now().checked_add(left).unwrap_or(far);
+    let left = lifetime.saturating_sub(age).saturating_sub(MARGIN);
     Ok(Token {
         header: Secret::new(format!("Bearer {token}")),
-        stale_at,
-        identity: given(answer.refresh_token).map(Secret::new),
+        stale_at: Instant::now() + left,
+        identity: identity.map(Secret::new),
     })
+}
+
+/// A number of seconds, as services write it: 300, 300.0, "300". More than can be counted is very long.
+fn seconds(value: &Value) -> Option<Duration> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    let known = number.is_finite() && number >= 0.0;
+    known.then(|| Duration::try_from_secs_f64(number).unwrap_or(Duration::MAX))
 }
 
 async fn refusal(incoming: &mut Incoming, asking: &Asking<'_>) -> RegistryError {
@@ -251,5 +267,50 @@ mod tests {
     fn survives_a_token_for_ever() {
         let body = format!(r#"{{"token":"t","expires_in":{}}}"#, u64::MAX);
         assert!(read(body.as_bytes(), jiff::Timestamp::UNIX_EPOCH).is_ok());
+    }
+
+    #[test]
+    fn an_odd_time_does_not_spoil_a_token() {
+        let day = LIFETIME_MAX.as_secs() - 10;
+        for (expires, expected) in [
+            ("null", 50),
+            ("-1", 50),
+            ("[300]", 50),
+            ("\"soon\"", 50),
+            ("\"NaN\"", 50),
+            ("\"300\"", 290),
+            ("300.0", 290),
+            ("18446744073709551616", day),
+            ("1e300", day),
+            ("\"1e999\"", 50),
+        ] {
+            let body = format!(r#"{{"token":"t","expires_in":{expires},"issued_at":"never"}}"#);
+            assert_eq!(left(&body), expected, "{expires}");
+        }
+    }
+
+    #[test]
+    fn reads_an_answer_as_go_does() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        for body in [
+            r#"{"Token":"abc"}"#,
+            r#"{"token":"x","token":"abc"}"#,
+            r#"{"token":null,"access_token":"abc","refresh_token":null}"#,
+            r#"{"token":7,"access_token":"abc"}"#,
+            "\u{feff}{\"token\":\"abc\"}",
+        ] {
+            let token = read(body.as_bytes(), now).unwrap();
+            assert_eq!(token.header.reveal(), "Bearer abc", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_no_server_takes_is_refused() {
+        let long = "x".repeat(TOKEN_MAX + 1);
+        for key in ["token", "access_token", "refresh_token"] {
+            let body = format!(r#"{{"token":"t","{key}":"{long}"}}"#);
+            let read = read(body.as_bytes(), jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!(read.is_err(), key != "access_token", "{key}");
+        }
     }
 }

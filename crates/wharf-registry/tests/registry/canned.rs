@@ -102,6 +102,14 @@ fn serve(stream: impl Read + Write, log: &Mutex<Vec<Asked>>, answer: &Answer) {
     if asked.line.is_empty() {
         return;
     }
+    // An answer to what was not read would break the connection.
+    let length = asked
+        .header("content-length")
+        .and_then(|text| text.parse().ok());
+    drop(std::io::copy(
+        &mut stream.by_ref().take(length.unwrap_or(0)),
+        &mut std::io::sink(),
+    ));
     log.lock().unwrap().push(asked.clone());
     let mut stream = stream.into_inner();
     // A client that hangs up has its reasons.
