@@ -77,6 +77,14 @@ impl Place {
         url
     }
 
+    /// Adds to an address that a mirror named which registry is meant, if it left that out.
+    pub(crate) fn tell_namespace(&self, url: &mut Url) {
+        let missing = !url.query_pairs().any(|(key, _)| key == "ns");
+        if let Some(domain) = self.mirror_of.as_ref().filter(|_| missing) {
+            url.query_pairs_mut().append_pair("ns", domain);
+        }
+    }
+
     /// The repository's path at this place.
     pub(crate) fn repository(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)

@@ -7,6 +7,7 @@
 use futures_util::FutureExt as _;
 use reqwest::header::HeaderValue;
 use reqwest::{StatusCode, Url};
+use tokio::time::Instant;
 use wharf_core::content::DOCUMENT_MAX;
 use wharf_core::manifest::Kind;
 use wharf_core::media_type::OCI_INDEX;
@@ -16,13 +17,24 @@ use crate::answer::{Topic, refusal};
 use crate::client::{Call, Client, whom};
 use crate::error::RegistryError;
 use crate::place::Place;
-use crate::tags::next_page;
+use crate::tags::{LIST_TIME, Pages, next_page};
 
 /// Bounds a list. Images have a handful.
 const REFERRERS_MAX: usize = 10_000;
 
 /// Bounds the pages, for a registry whose next page is always there and always empty.
 const PAGES_MAX: usize = 1000;
+
+/// Bounds a list, in bytes: what annotations may hold besides.
+const LIST_MAX: usize = 8 * 1024 * 1024;
+
+/// One page of a list.
+struct Page {
+    manifests: Vec<Descriptor>,
+    /// How many bytes the page has.
+    length: usize,
+    next: Option<Url>,
+}
 
 /// What refers to a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,9 +84,10 @@ impl Client {
         subject: &Digest,
         watch: &dyn Watch,
     ) -> Result<Option<Vec<Descriptor>>, RegistryError> {
-        let mut call = Call::get(format!("referrers/{subject}"));
+        let mut call = Call::document(format!("referrers/{subject}"));
         call.accept = Some(HeaderValue::from_static(OCI_INDEX));
-        let mut all = Vec::new();
+        let (mut all, mut bytes, began) = (Vec::new(), 0, Instant::now());
+        let mut pages = Pages::default();
         for _ in 0..PAGES_MAX {
             let mut pauses = self.pauses(place);
             let mut decide = |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
@@ -83,15 +96,24 @@ impl Client {
                 self.page_of_referrers(place, repository, asked, watch)
                     .boxed()
             };
-            let Some((page, next)) = self.persist(&mut decide, step).await? else {
+            let Some(page) = self.persist(&mut decide, step).await? else {
                 return Ok(None);
             };
-            all.extend(page);
-            match next {
-                Some(url) if all.len() <= REFERRERS_MAX => call.url = Some(url),
-                None if all.len() <= REFERRERS_MAX => return Ok(Some(all)),
-                _ => break,
+            bytes += page.length;
+            all.extend(page.manifests);
+            if all.len() > REFERRERS_MAX || bytes > LIST_MAX || began.elapsed() > LIST_TIME {
+                break;
             }
+            let Some(next) = page.next else {
+                return Ok(Some(all));
+            };
+            if !pages.note(&next) {
+                return Err(RegistryError::Protocol {
+                    request: format!("referrers of {subject}"),
+                    reason: format!("the pages of {} lead in a circle", place.name),
+                });
+            }
+            call.url = Some(next);
         }
         Err(RegistryError::Protocol {
             request: format!("referrers of {subject}"),
@@ -105,12 +127,14 @@ impl Client {
         repository: &Reference,
         call: &Call,
         watch: &dyn Watch,
-    ) -> Result<Option<(Vec<Descriptor>, Option<Url>)>, RegistryError> {
+    ) -> Result<Option<Page>, RegistryError> {
         let mut incoming = self.ask(place, repository, call, watch).await?;
         match incoming.response.status() {
             StatusCode::OK => {}
             // The endpoint is not there; nor are those of registries that say so in other words.
-            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST => {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::BAD_REQUEST
+                if call.url.is_none() =>
+            {
                 return Ok(None);
             }
             _ => {
@@ -120,17 +144,28 @@ impl Client {
             }
         }
         let root = self.root(place).await?;
-        let next = next_page(&incoming, root, call.url.as_ref())?;
+        let next = next_page(&incoming, root, place)?;
         let media_type = incoming
             .header("content-type")
             .unwrap_or_default()
             .to_owned();
         let body = incoming.body(DOCUMENT_MAX).await?;
-        // Some answer every unknown address with a page for people.
+        let length = body.len();
         let Ok(manifest) = Manifest::parse(&media_type, body) else {
+            // Some answer every unknown address with a page for people. A list that has begun goes on as one.
+            if call.url.is_some() {
+                return Err(RegistryError::Protocol {
+                    request: incoming.request,
+                    reason: "the answer is not a list of referrers".to_owned(),
+                });
+            }
             return Ok(None);
         };
-        Ok(Some((entries(manifest), next)))
+        Ok(Some(Page {
+            manifests: entries(manifest),
+            length,
+            next,
+        }))
     }
 }
 

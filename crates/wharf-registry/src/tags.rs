@@ -1,39 +1,68 @@
 //! The tags of a repository, page by page (OCI distribution-spec, "Listing tags").
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
 use futures_util::FutureExt as _;
 use reqwest::{StatusCode, Url};
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use tokio::time::Instant;
 use wharf_core::reference::is_tag;
-use wharf_core::{Reference, Watch, go_json};
+use wharf_core::{Reference, Watch};
 
 use crate::answer::{Topic, refusal};
 use crate::client::{Call, Client, whom};
 use crate::error::RegistryError;
 use crate::exchange::Incoming;
+use crate::link;
 use crate::place::Place;
 
-/// Bounds one page, in bytes. Registries that do not page at all send everything at once.
-const PAGE_MAX: u64 = 16 * 1024 * 1024;
+/// Bounds one page, in bytes. Registries that do not page at all send everything at once: some hundred
+/// thousand tags.
+const PAGE_MAX: u64 = 8 * 1024 * 1024;
 
-/// Bounds a list. The largest public repositories have some hundred thousand tags.
-const TAGS_MAX: usize = 1_000_000;
+/// Bounds a list, in bytes of memory. The largest public repositories have some hundred thousand tags.
+const LIST_MAX: usize = 32 * 1024 * 1024;
 
-/// Bounds the values of one page: its tags, and a few about them.
-const VALUES_MAX: usize = TAGS_MAX + 1000;
+/// What a tag takes beside its text, in bytes.
+const TAG_OVERHEAD: usize = 48;
+
+/// How long the pages of a list may take in all. Half a million tags take some minutes.
+pub(crate) const LIST_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// Bounds the pages, for a registry whose next page is always there and always empty.
 const PAGES_MAX: usize = 20_000;
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// The tags of a page, as far as they are tags: what is not one cannot be pulled, and must not reach a
+/// terminal.
+#[derive(Default)]
+struct Tags(Vec<String>);
+
 struct Wire {
-    /// `null` for a repository without tags, from some.
-    tags: Vec<String>,
+    tags: Tags,
 }
 
 struct Page {
     tags: Vec<String>,
     next: Option<Url>,
+}
+
+/// The pages of one list that were read already, by a hash of their addresses.
+#[derive(Default)]
+pub(crate) struct Pages {
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Pages {
+    /// Notes a page. Says whether it is a new one.
+    pub(crate) fn note(&mut self, url: &Url) -> bool {
+        self.seen.insert(self.hasher.hash_one(url.as_str()))
+    }
 }
 
 impl Client {
@@ -56,23 +85,28 @@ impl Client {
         repository: &Reference,
         watch: &dyn Watch,
     ) -> Result<Vec<String>, RegistryError> {
-        let mut all = Vec::new();
-        let mut call = Call::get("tags/list".to_owned());
+        let (mut all, mut bytes, began) = (Vec::new(), 0, Instant::now());
+        let mut pages = Pages::default();
+        let mut call = Call::document("tags/list".to_owned());
         for _ in 0..PAGES_MAX {
             let mut pauses = self.pauses(place);
             let mut decide = |error: &_| Self::decide_aloud(place, &mut pauses, error, watch);
             let asked = &call;
             let step = || self.page(place, repository, asked, watch).boxed();
             let page = self.persist(&mut decide, step).await?;
-            // What is not a tag cannot be pulled, and must not reach a terminal.
-            all.extend(page.tags.into_iter().filter(|tag| is_tag(tag)));
-            if all.len() > TAGS_MAX {
+            let more = page.tags.iter().map(|tag| tag.len() + TAG_OVERHEAD);
+            bytes += more.sum::<usize>();
+            if bytes > LIST_MAX || began.elapsed() > LIST_TIME {
                 break;
             }
-            match page.next {
-                None => return Ok(all),
-                next => call.url = next,
+            all.extend(page.tags);
+            let Some(next) = page.next else {
+                return Ok(all);
+            };
+            if !pages.note(&next) {
+                return Err(in_a_circle(repository, place));
             }
+            call.url = Some(next);
         }
         Err(RegistryError::Protocol {
             request: format!("tags of {}", repository.familiar_repository()),
@@ -93,47 +127,57 @@ impl Client {
             return Err(refusal(&mut incoming, &Topic::Repository, whom(place, shown)).await);
         }
         let root = self.root(place).await?;
-        let next = next_page(&incoming, root, call.url.as_ref())?;
+        let next = next_page(&incoming, root, place)?;
         let body = incoming.body(PAGE_MAX).await?;
-        let wire: Wire = go_json::from_slice_within(&body, VALUES_MAX)
+        let wire: Wire = serde_json::from_slice(&body)
             .map_err(|_| protocol(&incoming, "the answer is not a list of tags"))?;
         Ok(Page {
-            tags: wire.tags,
+            tags: wire.tags.0,
             next,
         })
     }
 }
 
-/// The next page's address. It may only be the same registry's: it's asked with credentials.
+/// The next page's address. It may only be the same registry's: it is asked with credentials.
 pub(crate) fn next_page(
     incoming: &Incoming,
     root: &Url,
-    current: Option<&Url>,
+    place: &Place,
 ) -> Result<Option<Url>, RegistryError> {
-    let Some(target) = incoming.header("link").and_then(next_target) else {
+    let current = incoming.response.url();
+    let next = link::next(incoming.response.headers(), current);
+    let Some(mut next) = next.map_err(|reason| protocol(incoming, &reason))? else {
         return Ok(None);
     };
-    let next = incoming.response.url().join(target).ok();
-    match next {
-        Some(next) if next.origin() == root.origin() && Some(&next) != current => Ok(Some(next)),
-        _ => Err(protocol(
-            incoming,
-            "the next page of tags is at an address that is not asked",
-        )),
+    // A registry that does not know that TLS ends in front of it.
+    if root.scheme() == "https" && next.scheme() == "http" && next.host() == root.host() {
+        let same_port = next.port() == root.port();
+        if !same_port || next.set_scheme("https").is_err() {
+            return Err(elsewhere(incoming));
+        }
     }
+    if next.origin() != root.origin() {
+        return Err(elsewhere(incoming));
+    }
+    if next.set_username("").is_err() || next.set_password(None).is_err() || next == *current {
+        return Err(protocol(incoming, "its next page is the same page"));
+    }
+    place.tell_namespace(&mut next);
+    Ok(Some(next))
 }
 
-/// The target of `<…>; rel="next"` (RFC 8288).
-fn next_target(header: &str) -> Option<&str> {
-    header.split(',').find_map(|link| {
-        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let next = parameters.split(';').any(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').eq_ignore_ascii_case("next")
-        });
-        next.then_some(target)
-    })
+fn elsewhere(incoming: &Incoming) -> RegistryError {
+    protocol(
+        incoming,
+        "the next page is at another address than the registry's, which is not asked",
+    )
+}
+
+fn in_a_circle(repository: &Reference, place: &Place) -> RegistryError {
+    RegistryError::Protocol {
+        request: format!("tags of {}", repository.familiar_repository()),
+        reason: format!("the pages of {} lead in a circle", place.name),
+    }
 }
 
 fn protocol(incoming: &Incoming, reason: &str) -> RegistryError {
@@ -143,17 +187,84 @@ fn protocol(incoming: &Incoming, reason: &str) -> RegistryError {
     }
 }
 
+impl<'de> Deserialize<'de> for Wire {
+    /// Go's rules: keys in any case, the last one counts, `null` is nothing.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Wire;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire, A::Error> {
+                let mut tags = Tags::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key.eq_ignore_ascii_case("tags") {
+                        tags = map.next_value::<Option<Tags>>()?.unwrap_or_default();
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(Wire { tags })
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tags {
+    /// One tag after the other: a page of eight megabytes may hold millions of empty texts.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Tags;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tags")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tags, A::Error> {
+                let mut tags = Tags::default();
+                while let Some(tag) = list.next_element::<Option<Cow<'de, str>>>()? {
+                    if let Some(tag) = tag.filter(|tag| is_tag(tag)) {
+                        tags.0.push(tag.into_owned());
+                    }
+                }
+                Ok(tags)
+            }
+        }
+        deserializer.deserialize_seq(List)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(json: &str) -> Option<Vec<String>> {
+        Some(serde_json::from_str::<Wire>(json).ok()?.tags.0)
+    }
+
     #[test]
-    fn finds_the_next_page() {
-        let header = "</v2/a/tags/list?last=b&n=2>; rel=\"next\"";
-        assert_eq!(next_target(header), Some("/v2/a/tags/list?last=b&n=2"));
-        assert_eq!(next_target("</a>; rel=prev, </b>; REL=next"), Some("/b"));
-        for none in ["", "</a>; rel=\"prev\"", "/a; rel=next", "<"] {
-            assert_eq!(next_target(none), None, "{none}");
+    fn reads_a_page_as_go_does() {
+        let one = Some(vec!["a".to_owned()]);
+        for json in [
+            r#"{"tags":["a"]}"#,
+            r#"{"name":"x","Tags":["a",null,"","not a tag","a\u0020b"],"more":[1]}"#,
+            r#"{"tags":["z"],"tags":["a"]}"#,
+        ] {
+            assert_eq!(read(json), one, "{json}");
         }
+        for json in ["{}", r#"{"tags":null}"#, r#"{"tags":[]}"#] {
+            assert_eq!(read(json), Some(Vec::new()), "{json}");
+        }
+        for json in ["[]", r#"{"tags":7}"#, r#"{"tags":[7]}"#, "null", ""] {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+
+    #[test]
+    fn knows_a_page_again() {
+        let mut pages = Pages::default();
+        let (one, two) = ("http://a/1".parse().unwrap(), "http://a/2".parse().unwrap());
+        assert!(pages.note(&one) && pages.note(&two) && !pages.note(&one));
     }
 }
