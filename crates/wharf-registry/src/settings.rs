@@ -8,12 +8,21 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::redact::Secret;
+
 /// How long a connection may take to come about. Docker waits 30 s; a mirror that is down should
 /// not cost a pull that much.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a registry may say nothing before its connection counts as broken.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many bytes have to come a second, and over which time: a line that is slower takes a month for a
+/// layer of two gigabytes.
+const MIN_RATE: MinRate = MinRate {
+    bytes_per_second: 1024,
+    window: Duration::from_secs(60),
+};
 
 /// How many idle connections are kept per host: as many as one pull has downloads under way.
 const IDLE_CONNECTIONS_PER_HOST: usize = 16;
@@ -46,6 +55,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long a registry may say nothing before its connection counts as broken.
     pub stall_timeout: Duration,
+    /// How slow a registry may be before its transfer counts as broken.
+    pub min_rate: MinRate,
     /// How failures are met.
     pub retry: RetryPolicy,
     /// What the client calls itself: the `User-Agent`.
@@ -62,10 +73,20 @@ impl Default for Settings {
             idle_connections_per_host: IDLE_CONNECTIONS_PER_HOST,
             connect_timeout: CONNECT_TIMEOUT,
             stall_timeout: STALL_TIMEOUT,
+            min_rate: MIN_RATE,
             retry: RetryPolicy::default(),
             user_agent: concat!("wharf/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
+}
+
+/// The least progress of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// How many bytes a second, on average over the window. 0 is no limit.
+    pub bytes_per_second: u64,
+    /// Over which time of waiting.
+    pub window: Duration,
 }
 
 /// What is special about one registry.
@@ -81,6 +102,9 @@ pub struct HostSettings {
 /// Where credentials are.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialSettings {
+    /// What `DOCKER_AUTH_CONFIG` holds: JSON like `config.json`, with nothing but `auths` and an `auth` for
+    /// each. It comes before the files.
+    pub docker_auth_config: Option<Secret>,
     /// Docker's `config.json`. It need not exist.
     pub docker_config: Option<PathBuf>,
     /// Further files of the same form (`auth.json`), asked in order when the first knows nothing.
@@ -95,6 +119,9 @@ pub struct CredentialSettings {
 /// is always reached directly.
 #[derive(Clone, Default)]
 pub struct Proxies {
+    /// Is this program a CGI program, whose environment holds headers of requests? Then a client's header
+    /// `Proxy` would be `HTTP_PROXY`, and http addresses with a proxy are refused, as with Go.
+    pub cgi: bool,
     /// For http addresses.
     pub http: Option<String>,
     /// For https addresses.
@@ -108,6 +135,7 @@ impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = |proxy: &Option<String>| proxy.as_deref().map(crate::redact::url_text);
         f.debug_struct("Proxies")
+            .field("cgi", &self.cgi)
             .field("http", &shown(&self.http))
             .field("https", &shown(&self.https))
             .field("no_proxy", &self.no_proxy)

@@ -12,6 +12,9 @@ use crate::exit::say;
 /// Bounds the file, in bytes. Real ones have a few KiB.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 
+/// What some editors put in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
 /// The keys that are looked at. Everything else in the file is none of ours.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -55,11 +58,12 @@ fn read_file(path: &Path) -> Result<DockerConfig, String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DockerConfig::default()),
         Err(error) => return Err(error.to_string()),
     };
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     if text.trim_ascii().is_empty() {
         return Ok(DockerConfig::default());
     }
     // The library's message may quote a value, and a value may be a password: only where it is.
-    serde_json::from_slice(&text).map_err(|error| {
+    serde_json::from_slice(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         format!("it is not valid (line {line}, column {column})")
     })

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
+use wharf_registry::Secret;
 use wharf_registry::settings::{CredentialSettings, Proxies};
 
 /// Where the machine's administrator puts settings.
@@ -113,6 +114,7 @@ impl Environment {
             .path("XDG_RUNTIME_DIR")
             .map(|dir| dir.join("containers/auth.json"));
         CredentialSettings {
+            docker_auth_config: self.text("DOCKER_AUTH_CONFIG").map(Secret::new),
             docker_config: docker.map(|folder| folder.join("config.json")),
             others: self
                 .path("REGISTRY_AUTH_FILE")
@@ -123,10 +125,11 @@ impl Environment {
         }
     }
 
-    /// Which proxies to go through. As with Go's programs, either spelling counts.
+    /// Which proxies to go through. As with Go's programs, either spelling counts, the upper case first.
     pub(crate) fn proxies(&self) -> Proxies {
         let either = |name: &str| self.text(name).or_else(|| self.text(&name.to_lowercase()));
         Proxies {
+            cgi: self.text("REQUEST_METHOD").is_some(),
             http: either("HTTP_PROXY"),
             https: either("HTTPS_PROXY"),
             no_proxy: either("NO_PROXY"),

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::config::{FILE_MAX, TOKEN_USER};
 use super::helper;
+use super::json::unmarked;
 use crate::error::RegistryError;
 use crate::login::Login;
 use crate::redact::Secret;
@@ -52,7 +53,7 @@ pub(crate) async fn store(
 ) -> Result<Option<PathBuf>, RegistryError> {
     let path = file(settings)?;
     let mut fields = read(path)?;
-    if let Some(name) = fields.helper(key) {
+    if let Some(name) = fields.helper(key).map_err(|reason| cannot(path, &reason))? {
         let (user, secret) = match identity {
             Some(token) => (TOKEN_USER, token),
             None => (login.user.as_str(), login.password()),
@@ -108,7 +109,7 @@ pub(crate) async fn erase(
 async fn erase_one(settings: &CredentialSettings, key: &str) -> Result<(), RegistryError> {
     let path = file(settings)?;
     let mut fields = read(path)?;
-    if let Some(name) = fields.helper(key) {
+    if let Some(name) = fields.helper(key).map_err(|reason| cannot(path, &reason))? {
         tell(&name, "erase", key, settings.helper_path.as_deref()).await?;
     }
     if fields.remove_entry(key)? {
@@ -149,21 +150,21 @@ async fn tell(
 }
 
 fn read(path: &Path) -> Result<Fields, RegistryError> {
-    let text = match wharf_os::file::read_text(path, FILE_MAX) {
+    let text = match wharf_os::file::read(path, FILE_MAX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fields::default()),
         text => text.map_err(|error| cannot(path, &error.to_string()))?,
     };
-    if text.trim().is_empty() {
+    let text = unmarked(&text).map_err(|reason| cannot(path, reason))?;
+    if matches!(text.trim_ascii(), b"" | b"null") {
         return Ok(Fields::default());
     }
     // The library's message may quote a value, and a value may be a password: only where it is.
-    serde_json::from_str(&text).map_err(|error| {
-        let reason = format!(
-            "it is not valid (line {}, column {})",
-            error.line(),
-            error.column()
-        );
-        cannot(path, &reason)
+    serde_json::from_slice(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        cannot(
+            path,
+            &format!("it is not valid (line {line}, column {column})"),
+        )
     })
 }
 
@@ -215,33 +216,56 @@ fn cannot(path: &Path, reason: &str) -> RegistryError {
 }
 
 impl Fields {
+    /// Where a key is: the last one counts, in any case if it is not there in its own, as with Go.
+    fn place(&self, name: &str) -> Option<usize> {
+        let last = |same: &dyn Fn(&str) -> bool| self.0.iter().rposition(|(key, _)| same(key));
+        last(&|key| key == name).or_else(|| last(&|key| key.eq_ignore_ascii_case(name)))
+    }
+
+    /// A key's value; `None` if it is not there, or is `null`.
     fn get(&self, name: &str) -> Option<&RawValue> {
-        let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_ref())
+        let value = self.0.get(self.place(name)?)?.1.as_ref();
+        (value.get() != "null").then_some(value)
     }
 
     fn set(&mut self, name: &str, value: Box<RawValue>) {
-        match self.0.iter_mut().find(|(key, _)| key == name) {
-            Some((_, old)) => *old = value,
+        match self.place(name) {
+            Some(place) => self.0[place].1 = value,
             None if name == "auths" => self.0.insert(0, (name.to_owned(), value)),
             None => self.0.push((name.to_owned(), value)),
         }
     }
 
-    /// The helper that keeps a registry's credentials: its own, or the one for all.
-    fn helper(&self, key: &str) -> Option<String> {
-        let own = self.get("credHelpers").and_then(|raw| {
-            serde_json::from_str::<std::collections::BTreeMap<String, String>>(raw.get())
-                .ok()?
-                .remove(key)
-        });
-        let all = || serde_json::from_str::<String>(self.get("credsStore")?.get()).ok();
-        own.or_else(all).filter(|name| !name.is_empty())
+    /// The helper that keeps a registry's credentials: its own, or the one for all. What cannot be read is an
+    /// error: the password must not end up in the file where a helper was meant to have it.
+    fn helper(&self, key: &str) -> Result<Option<String>, String> {
+        let text = |field: &str, raw: Option<&RawValue>| match raw {
+            None => Ok(None),
+            Some(raw) => serde_json::from_str::<String>(raw.get())
+                .map(Some)
+                .map_err(|_| format!("{field} is not a text")),
+        };
+        let own = match self.get("credHelpers") {
+            None => None,
+            Some(raw) => {
+                let helpers: Self = serde_json::from_str(raw.get())
+                    .map_err(|_| "credHelpers is not an object".to_owned())?;
+                let own = helpers.0.iter().rev().find(|(known, _)| known == key);
+                let own = own.map(|(_, raw)| raw.as_ref());
+                let own = own.filter(|raw| raw.get() != "null");
+                text(&format!("credHelpers.{key:?}"), own)?
+            }
+        };
+        let name = match own {
+            Some(name) => Some(name),
+            None => text("credsStore", self.get("credsStore"))?,
+        };
+        Ok(name.filter(|name| !name.is_empty()))
     }
 
     fn auths(&self) -> Result<Self, RegistryError> {
         match self.get("auths").map(RawValue::get) {
-            None | Some("null") => Ok(Self::default()),
+            None => Ok(Self::default()),
             Some(text) => serde_json::from_str(text).map_err(|_| RegistryError::Setting {
                 what: "credentials cannot be kept".to_owned(),
                 reason: "auths in config.json is not an object".to_owned(),
@@ -253,10 +277,12 @@ impl Fields {
     fn set_entry(&mut self, key: &str, entry: &Entry) -> Result<bool, RegistryError> {
         let mut auths = self.auths()?;
         let json = serde_json::value::to_raw_value(entry).map_err(|_| unwritable())?;
-        let same = auths
-            .get(key)
-            .is_some_and(|old| squeezed(old.get()) == json.get());
-        auths.set(key, json);
+        let mut entries = auths.0.iter().rev();
+        let same = entries
+            .find(|(known, _)| known == key)
+            .is_some_and(|(_, old)| squeezed(old.get()) == json.get());
+        auths.0.retain(|(known, _)| known != key);
+        auths.0.push((key.to_owned(), json));
         auths.0.sort_by(|(a, _), (b, _)| a.cmp(b));
         self.put_auths(&auths)?;
         Ok(!same)
@@ -342,133 +368,4 @@ fn unwritable() -> RegistryError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    fn settings(folder: &Path) -> CredentialSettings {
-        CredentialSettings {
-            docker_config: Some(folder.join("config.json")),
-            helper_path: Some(folder.as_os_str().to_owned()),
-            ..CredentialSettings::default()
-        }
-    }
-
-    fn text(folder: &Path) -> String {
-        fs::read_to_string(folder.join("config.json")).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_new_file_is_docker_s_and_its_owner_s_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/config.json");
-        let settings = CredentialSettings {
-            docker_config: Some(path.clone()),
-            ..settings(folder.path())
-        };
-        let plain = store(&settings, "a:5000", &Login::new("ops", "secret"), None)
-            .await
-            .unwrap();
-        assert_eq!(plain.as_ref(), Some(&path));
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            "{\n\t\"auths\": {\n\t\t\"a:5000\": {\n\t\t\t\"auth\": \"b3BzOnNlY3JldA==\"\n\t\t}\n\t}\n}"
-        );
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        // The same once more changes nothing, and needs no warning.
-        assert_eq!(
-            store(&settings, "a:5000", &Login::new("ops", "secret"), None)
-                .await
-                .unwrap(),
-            None
-        );
-        erase(&settings, &["a:5000".to_owned()]).await.unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "{\n\t\"auths\": {}\n}");
-    }
-
-    #[tokio::test]
-    async fn what_else_is_in_the_file_stays_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let before = "{\n\t\"x-unknown\": [1,  2.50],\n\t\"auths\": {\n\t\t\"z\": {\n\t\t\t\"auth\": \"eg==\",\n\
-                      \t\t\t\"odd\": 1\n\t\t}\n\t},\n\t\"psFormat\": \"table {{.ID}}\"\n}";
-        let real = folder.path().join("real.json");
-        fs::write(&real, before).unwrap();
-        fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
-        symlink("real.json", folder.path().join("config.json")).unwrap();
-        let settings = settings(folder.path());
-        store(
-            &settings,
-            "a",
-            &Login::new("u", "p"),
-            Some(&Secret::new("t")),
-        )
-        .await
-        .unwrap();
-        let entry = "\"a\": {\n\t\t\t\"auth\": \"dTo=\",\n\t\t\t\"identitytoken\": \"t\"\n\t\t},\n\t\t\"z\"";
-        assert_eq!(text(folder.path()), before.replace("\"z\"", entry));
-        assert_eq!(
-            fs::metadata(&real).unwrap().permissions().mode() & 0o777,
-            0o640
-        );
-        assert!(
-            fs::symlink_metadata(folder.path().join("config.json"))
-                .unwrap()
-                .is_symlink()
-        );
-        erase(&settings, &["a".to_owned()]).await.unwrap();
-        assert_eq!(text(folder.path()), before);
-    }
-
-    #[tokio::test]
-    async fn a_helper_keeps_what_the_file_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let helper = folder.path().join("docker-credential-keeper");
-        let log = folder.path().join("log");
-        let script = format!(
-            "#!/bin/sh\necho \"$1\" >>'{0}'\n/bin/cat >>'{0}'\necho >>'{0}'\n",
-            log.display()
-        );
-        fs::write(&helper, script).unwrap();
-        fs::set_permissions(&helper, Permissions::from_mode(0o755)).unwrap();
-        fs::write(
-            folder.path().join("config.json"),
-            r#"{"credsStore":"keeper"}"#,
-        )
-        .unwrap();
-        let settings = settings(folder.path());
-        let plain = store(&settings, "a", &Login::new("ops", "secret"), None)
-            .await
-            .unwrap();
-        assert_eq!(plain, None);
-        assert!(!text(folder.path()).contains("b3Bz"));
-        erase(&settings, &["a".to_owned()]).await.unwrap();
-        let told = fs::read_to_string(log).unwrap();
-        assert_eq!(
-            told,
-            "store\n{\"Secret\":\"secret\",\"ServerURL\":\"a\",\"Username\":\"ops\"}\n\nerase\na\n\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_not_json_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("config.json"),
-            "{\"auths\": {\"a\": {\"auth\": \"c2VjcmV0",
-        )
-        .unwrap();
-        let settings = settings(folder.path());
-        let error = store(&settings, "a", &Login::new("u", "p"), None)
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("it is not valid (line 1"),
-            "{error}"
-        );
-        assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
-        assert!(text(folder.path()).ends_with("c2VjcmV0"));
-    }
-}
+mod tests;

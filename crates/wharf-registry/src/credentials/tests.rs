@@ -22,6 +22,7 @@ impl Home {
         fs::write(&path, config).unwrap();
         let helper_path = Some(folder.path().join("bin").into_os_string());
         let settings = CredentialSettings {
+            docker_auth_config: None,
             docker_config: Some(path),
             others: Vec::new(),
             helper_path,
@@ -33,6 +34,12 @@ impl Home {
         let path = self.folder.path().join(name);
         fs::write(&path, config).unwrap();
         self.settings.others.push(path);
+        self
+    }
+
+    /// With this `DOCKER_AUTH_CONFIG`.
+    fn variable(mut self, text: &str) -> Self {
+        self.settings.docker_auth_config = Some(Secret::new(text));
         self
     }
 
@@ -273,6 +280,264 @@ async fn a_file_that_is_missing_or_empty_is_nothing_to_talk_about() {
     assert_eq!(home.credential("a", "x").await, None);
     home.settings.docker_config = Some(Path::new("/").to_owned());
     assert_eq!(home.find("a", "x").await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn null_is_the_same_as_nothing() {
+    for config in [
+        r#"{"credHelpers":null,"auths":{"a":{"auth":"OPS"}}}"#,
+        r#"{"credsStore":null,"credHelpers":{"a":null,"b":null},"auths":{"a":{"auth":"OPS"}}}"#,
+        r#"{"auths":{"b":null,"a":{"auth":"OPS"},"c":null}}"#,
+        r#"{"auths":{"a":{"auth":"OPS","username":null,"password":null,"identitytoken":null,"registrytoken":null}}}"#,
+        r#"{"auths":{"a":{"auth":null,"username":"ops","password":"secret"}}}"#,
+        r#"{"HttpHeaders":null,"auths":{"https://a":null,"a":{"auth":"OPS"}},"plugins":null}"#,
+    ] {
+        let home = Home::with(&config.replace("OPS", OPS));
+        assert_eq!(
+            home.credential("a", "x").await,
+            password("ops", "secret"),
+            "{config}"
+        );
+    }
+    for config in [
+        "null",
+        r#"{"auths":null}"#,
+        r#"{"auths":{"a":null}}"#,
+        r#"{"auths":{"a":{"auth":null}}}"#,
+    ] {
+        assert_eq!(
+            Home::with(config).credential("a", "x").await,
+            None,
+            "{config}"
+        );
+    }
+    let home = Home::with(r#"{"credHelpers":{"a":null},"credsStore":"x"}"#)
+        .helper("x", r#"echo '{"Username":"u","Secret":"s"}'"#);
+    assert_eq!(home.credential("a", "x").await, password("u", "s"));
+}
+
+#[tokio::test]
+async fn reads_the_file_as_go_does() {
+    for config in [
+        r#"{"Auths":{"a":{"Auth":"OPS"}}}"#,
+        r#"{"AUTHS":{"a":{"auth":"MTox"}},"auths":{"a":{"auth":"OPS"}}}"#,
+        r#"{"auths":{"a":{"auth":"MTox"},"a":{"auth":"OPS"}}}"#,
+        r#"{"auths":{},"auths":{"a":{"auth":"OPS"}}}"#,
+        "\u{feff}{\"auths\":{\"a\":{\"auth\":\"OPS\"}}}",
+        "\u{feff}\r\n {\"auths\":{\"a\":{\"auth\":\"OPS\"}}} \r\n",
+    ] {
+        let home = Home::with(&config.replace("OPS", OPS));
+        assert_eq!(
+            home.credential("a", "x").await,
+            password("ops", "secret"),
+            "{config}"
+        );
+    }
+    assert_eq!(Home::with("\u{feff}").credential("a", "x").await, None);
+}
+
+#[tokio::test]
+async fn an_auth_may_be_wrapped_unpadded_or_of_the_other_alphabet() {
+    for auth in [
+        "b3BzOnNl\\nY3JldA==",
+        "b3BzOnNl\\r\\nY3JldA==\\r\\n",
+        " b3Bz OnNlY3JldA ",
+        "\\tb3BzOnNlY3JldA=",
+        "b3BzOnNlY3JldA",
+    ] {
+        let home = Home::with(&config_with("a", auth));
+        assert_eq!(
+            home.credential("a", "x").await,
+            password("ops", "secret"),
+            "{auth}"
+        );
+    }
+    // user:???>>> in both alphabets.
+    for auth in ["dXNlcjo/Pz8+Pj4=", "dXNlcjo_Pz8-Pj4", "dXNlcjo_Pz8-Pj4="] {
+        let home = Home::with(&config_with("a", auth));
+        assert_eq!(
+            home.credential("a", "x").await,
+            password("user", "???>>>"),
+            "{auth}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_and_concerns_no_other_registry() {
+    for (broken, name) in [
+        (
+            r#""bad":{"auth":"%%SECRET"}"#,
+            "auths.\"bad\" has an auth that is not base64",
+        ),
+        (
+            r#""bad":{"auth":"U0VDUkVU"}"#,
+            "auths.\"bad\" has an auth that is not user:password in base64",
+        ),
+        (
+            r#""bad":{"auth":"/zpTRUNSRVQ="}"#,
+            "auths.\"bad\" has an auth that is not UTF-8 in base64",
+        ),
+        (
+            r#""bad":{"auth":["SECRET"]}"#,
+            "auths.\"bad\" cannot be read: auth is not a text",
+        ),
+        (
+            r#""bad":{"username":7,"password":"SECRET"}"#,
+            "auths.\"bad\" cannot be read: username is not a text",
+        ),
+        (r#""bad":"SECRET""#, "auths.\"bad\" is not an object"),
+        (r#""bad":["SECRET"]"#, "auths.\"bad\" is not an object"),
+    ] {
+        let home = Home::with(&format!(
+            r#"{{"auths":{{{broken},"good":{{"auth":"{OPS}"}}}}}}"#
+        ));
+        assert_eq!(
+            home.credential("good", "x").await,
+            password("ops", "secret"),
+            "{broken}"
+        );
+        assert_eq!(home.credential("other", "x").await, None, "{broken}");
+        let (found, notices) = home.find("bad", "x").await;
+        assert_eq!(found, None);
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        assert!(
+            notices[0].contains("config.json: ") && notices[0].ends_with(name),
+            "{notices:?}"
+        );
+        assert!(!notices[0].contains("SECRET"), "{notices:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_all_registries_that_cannot_be_read_is_named() {
+    for (broken, name) in [
+        (r#""credHelpers":7"#, "credHelpers is not an object"),
+        (r#""credsStore":{}"#, "credsStore is not a text"),
+    ] {
+        let home = Home::with(&format!(
+            r#"{{{broken},"auths":{{"a":{{"auth":"{OPS}"}}}}}}"#
+        ));
+        let (found, notices) = home.find("a", "x").await;
+        assert_eq!(
+            found.map(|found| found.credential),
+            password("ops", "secret")
+        );
+        assert!(
+            notices.len() == 1 && notices[0].ends_with(name),
+            "{notices:?}"
+        );
+    }
+    let (_, notices) = Home::with(r#"{"auths":[]}"#).find("a", "x").await;
+    assert!(
+        notices[0].ends_with("config.json: auths is not an object"),
+        "{notices:?}"
+    );
+    let (_, notices) = Home::with(r#"{"credHelpers":{"a":["x"]}}"#)
+        .find("a", "x")
+        .await;
+    assert!(
+        notices[0].ends_with("credHelpers.\"a\" is not a text"),
+        "{notices:?}"
+    );
+    assert_eq!(
+        Home::with(r#"{"credHelpers":{"b":["x"]}}"#)
+            .credential("a", "x")
+            .await,
+        None
+    );
+    for text in [r#"["SECRET"]"#, "\"SECRET\"", "{\"auths\":{},}", "{'a':1}"] {
+        let (found, notices) = Home::with(text).find("a", "x").await;
+        assert!(found.is_none() && notices.len() == 1, "{text}: {notices:?}");
+        assert!(!notices[0].contains("SECRET"), "{notices:?}");
+    }
+}
+
+#[tokio::test]
+async fn utf16_is_called_by_its_name() {
+    for utf16 in [
+        b"\xff\xfe{\0}\0".as_slice(),
+        b"\xfe\xff\0{\0}",
+        b"{\0}\0",
+        b"\0{\0}",
+    ] {
+        let home = Home::with("");
+        fs::write(home.folder.path().join("config.json"), utf16).unwrap();
+        let (found, notices) = home.find("a", "x").await;
+        assert_eq!(found, None);
+        assert!(
+            notices[0].ends_with("config.json: it is UTF-16; save it as UTF-8"),
+            "{notices:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_variable_comes_before_files_and_helpers() {
+    let helper = r#"echo '{"Username":"helper","Secret":"h"}'"#;
+    let home = Home::with(r#"{"credsStore":"x","auths":{"c":{"auth":"MTox"}}}"#)
+        .helper("x", helper)
+        .variable(&config_with("a", OPS));
+    let (found, notices) = home.find("a", "x").await;
+    let found = found.unwrap();
+    assert_eq!(
+        (found.from.as_str(), notices.len()),
+        ("DOCKER_AUTH_CONFIG", 0)
+    );
+    assert_eq!(Some(found.credential), password("ops", "secret"));
+    assert_eq!(home.credential("b", "x").await, password("helper", "h"));
+    let hub = Home::with("").variable(&config_with("https://index.docker.io/v1/", OPS));
+    assert_eq!(
+        hub.credential("docker.io", "x").await,
+        password("ops", "secret")
+    );
+}
+
+#[tokio::test]
+async fn a_variable_that_cannot_be_read_is_named_and_the_file_counts() {
+    for (variable, name) in [
+        ("SECRET", "it is not valid (line 1, column 1)"),
+        (r#"{"auths":{"a":{}}}"#, "auths.\"a\" has no auth"),
+        (r#"{"auths":{"a":null}}"#, "auths.\"a\" has no auth"),
+        (
+            r#"{"auths":{"a":{"username":"u","password":"SECRET"}}}"#,
+            "the key \"password\" is not known there; only auth is",
+        ),
+        (
+            r#"{"credsStore":"SECRET"}"#,
+            "the key \"credsStore\" is not known there; only auths is",
+        ),
+        (
+            r#"{"auths":{"a":{"auth":"SECRET!"}}}"#,
+            "auths.\"a\" has an auth that is not base64",
+        ),
+        (
+            r#"{"auths":{}} {"auths":{}}"#,
+            "it is not valid (line 1, column 14)",
+        ),
+    ] {
+        let home = Home::with(&config_with("a", OPS)).variable(variable);
+        let (found, notices) = home.find("a", "x").await;
+        assert_eq!(
+            found.map(|found| found.credential),
+            password("ops", "secret"),
+            "{variable}"
+        );
+        let first = &notices[0];
+        assert!(
+            first.contains("from DOCKER_AUTH_CONFIG: ") && first.ends_with(name),
+            "{first}"
+        );
+        assert!(!first.contains("SECRET"), "{first}");
+    }
+    // One entry that cannot be read is nothing to the others.
+    let two = format!(r#"{{"auths":{{"bad":{{"auth":"!"}},"a":{{"auth":"{OPS}"}}}}}}"#);
+    let home = Home::with("").variable(&two);
+    assert_eq!(home.credential("a", "x").await, password("ops", "secret"));
+    for nothing in ["", " ", "{}", "null", r#"{"auths":null}"#] {
+        let home = Home::with("").variable(nothing);
+        assert_eq!(home.credential("a", "x").await, None, "{nothing}");
+    }
 }
 
 proptest! {
