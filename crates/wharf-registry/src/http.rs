@@ -13,28 +13,26 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, NoProxy, Proxy, Url, redirect};
+use reqwest::{Client, Proxy, Url, redirect};
 use rustls::crypto::CryptoProvider;
 
 use crate::error::RegistryError;
+use crate::no_proxy::NoProxy;
 use crate::place::Place;
 use crate::redact;
-use crate::settings::Settings;
+use crate::settings::{MinRate, Proxies, Settings};
 use crate::tls::{self, Certificates};
 
 /// How long an idle connection is kept. Registries and load balancers close theirs after 60 s or
 /// more; using one that is just being closed costs a retry.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Hosts that are reached directly whatever the proxy settings say, as with Go's clients.
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
-
 /// Makes clients, and keeps them.
 pub(crate) struct Http {
     settings: Arc<Settings>,
     provider: Arc<CryptoProvider>,
+    way_out: Arc<WayOut>,
     clients: Mutex<HashMap<Way, Client>>,
 }
 
@@ -62,6 +60,7 @@ enum Trust {
 impl Http {
     pub(crate) fn new(settings: Arc<Settings>) -> Self {
         Self {
+            way_out: Arc::new(WayOut::new(&settings.proxies)),
             settings,
             provider: tls::provider(),
             clients: Mutex::default(),
@@ -99,6 +98,11 @@ impl Http {
         self.settings.stall_timeout
     }
 
+    /// How little a registry may send or take.
+    pub(crate) fn min_rate(&self) -> MinRate {
+        self.settings.min_rate
+    }
+
     /// A client for an address that no place has led to: a foreign layer's.
     pub(crate) fn stranger(&self, url: &Url) -> Result<Client, RegistryError> {
         let trust = match url.scheme() {
@@ -119,6 +123,10 @@ impl Http {
     }
 
     fn client_with(&self, way: Way, url: &Url) -> Result<Client, RegistryError> {
+        if let Some(Err(RegistryError::Setting { what, reason })) = self.way_out.setting(url) {
+            let (what, reason) = (what.clone(), reason.clone());
+            return Err(RegistryError::Setting { what, reason });
+        }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&way) {
             return Ok(client.clone());
@@ -200,64 +208,80 @@ impl Http {
         if !way.sends {
             builder = builder.read_timeout(settings.stall_timeout);
         }
-        for proxy in self.proxies()? {
-            builder = builder.proxy(proxy);
-        }
+        let way = Arc::clone(&self.way_out);
+        builder = builder.proxy(Proxy::custom(move |url| way.proxy(url).cloned()));
         builder.build().map_err(|error| failed(error.to_string()))
     }
 
     /// The proxy on the way to `url`, as `host:port`.
     pub(crate) fn proxy_of(&self, url: &Url) -> Option<String> {
-        let proxies = &self.settings.proxies;
-        let text = |proxy: &Option<String>| proxy.clone().unwrap_or_default();
-        let matcher = Matcher::builder()
-            .http(text(&proxies.http))
-            .https(text(&proxies.https))
-            .no(self.direct())
-            .build();
-        let proxy = matcher.intercept(&url.as_str().parse().ok()?)?;
-        let default = if proxy.uri().scheme_str() == Some("https") {
-            443
-        } else {
-            80
+        let proxy = self.way_out.proxy(url)?;
+        let port = proxy.port_or_known_default()?;
+        Some(format!("{}:{port}", proxy.host_str()?))
+    }
+}
+
+/// The proxies, and what is reached without them.
+#[derive(Debug)]
+struct WayOut {
+    http: Result<Option<Url>, RegistryError>,
+    https: Result<Option<Url>, RegistryError>,
+    no_proxy: NoProxy,
+}
+
+impl WayOut {
+    fn new(proxies: &Proxies) -> Self {
+        let http = match address_of_proxy("HTTP_PROXY", proxies.http.as_deref()) {
+            Ok(Some(_)) if proxies.cgi => Err(RegistryError::Setting {
+                what: "HTTP_PROXY is not used where REQUEST_METHOD is set".to_owned(),
+                reason: "in a CGI program it may come from a request's header".to_owned(),
+            }),
+            http => http,
         };
-        let port = proxy.uri().port_u16().unwrap_or(default);
-        Some(format!("{}:{port}", proxy.uri().host()?))
-    }
-
-    /// What is reached directly.
-    fn direct(&self) -> String {
-        match self.settings.proxies.no_proxy.as_deref() {
-            Some(list) if !list.is_empty() => format!("{list},{NEVER_PROXIED}"),
-            _ => NEVER_PROXIED.to_owned(),
+        Self {
+            http,
+            https: address_of_proxy("HTTPS_PROXY", proxies.https.as_deref()),
+            no_proxy: NoProxy::new(proxies.no_proxy.as_deref().unwrap_or_default()),
         }
     }
 
-    fn proxies(&self) -> Result<Vec<Proxy>, RegistryError> {
-        let proxies = &self.settings.proxies;
-        let direct = NoProxy::from_string(&self.direct());
-        let mut made = Vec::new();
-        for (name, address) in [
-            ("HTTP_PROXY", &proxies.http),
-            ("HTTPS_PROXY", &proxies.https),
-        ] {
-            let Some(address) = address.as_deref().filter(|address| !address.is_empty()) else {
-                continue;
-            };
-            let https = name == "HTTPS_PROXY";
-            let proxy = if https {
-                Proxy::https(address)
-            } else {
-                Proxy::http(address)
-            };
-            let proxy = proxy.map_err(|_| RegistryError::Setting {
-                what: format!("{name} {}", redact::foreign(&redact::url_text(address))),
-                reason: "it is not an address of a proxy".to_owned(),
-            })?;
-            made.push(proxy.no_proxy(direct.clone()));
-        }
-        Ok(made)
+    /// The setting for an address; `None` if that is reached directly.
+    fn setting(&self, url: &Url) -> Option<&Result<Option<Url>, RegistryError>> {
+        let setting = match url.scheme() {
+            "http" => &self.http,
+            "https" => &self.https,
+            _ => return None,
+        };
+        (!self.no_proxy.covers(url)).then_some(setting)
     }
+
+    fn proxy(&self, url: &Url) -> Option<&Url> {
+        self.setting(url)?.as_ref().ok()?.as_ref()
+    }
+}
+
+/// A proxy's address: `http://proxy.corp:3128`, or `proxy.corp:3128` for the same.
+fn address_of_proxy(name: &str, text: Option<&str>) -> Result<Option<Url>, RegistryError> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let failed = |reason: &str| RegistryError::Setting {
+        what: format!("{name} {}", redact::foreign(&redact::url_text(text))),
+        reason: reason.to_owned(),
+    };
+    let known = |url: &Url| matches!(url.scheme(), "http" | "https");
+    let url = match Url::parse(text).ok().filter(Url::has_host) {
+        Some(url) => url,
+        // As with Go: without a scheme it is http.
+        None => Url::parse(&format!("http://{text}"))
+            .ok()
+            .filter(|_| !text.contains("://"))
+            .ok_or_else(|| failed("it is not an address of a proxy"))?,
+    };
+    if !known(&url) {
+        return Err(failed("wharf speaks http and https with proxies"));
+    }
+    Ok(Some(url))
 }
 
 /// An address's host, with its port if that isn't the scheme's own: a folder's name in `certs.d`.
