@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt as _, stream};
 use reqwest::{StatusCode, Url};
+use tokio::time::Instant;
 use tracing::debug;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Reader, Reference, Watch};
 
@@ -26,6 +27,7 @@ use crate::error::RegistryError;
 use crate::exchange::{Incoming, Outgoing, exchange};
 use crate::place::Place;
 use crate::range::content_range;
+use crate::rate::{Progress, Requests};
 use crate::redact;
 use crate::retry::Pauses;
 
@@ -47,6 +49,11 @@ pub(crate) struct Download {
     body: Option<Body>,
     /// Has anything come since the last failure?
     progressed: bool,
+    /// What the present spot has to bring, over all of its requests.
+    progress: Progress,
+    requests: Requests,
+    /// How many bytes the present spot has brought.
+    brought: u64,
 }
 
 /// Where a blob can be had.
@@ -97,6 +104,9 @@ pub(crate) async fn open(
         end,
         body: None,
         progressed: false,
+        progress: Progress::new(client.settings.min_rate),
+        requests: Requests::default(),
+        brought: 0,
     };
     download.pauses = download.fresh_pauses();
     let body = match download.connect().await {
@@ -161,7 +171,8 @@ impl Download {
             }
             // After the last byte, this reads the body's end: it leaves the connection to the next
             // request, and shows a body that is too long.
-            let outcome = match body.incoming.chunk().await {
+            let until = body.until;
+            let outcome = match self.next_chunk().await {
                 Ok(Some(mut bytes)) => match self.take(&mut bytes) {
                     Ok(()) if bytes.is_empty() => continue,
                     Ok(()) => return Some(Ok(bytes)),
@@ -169,7 +180,7 @@ impl Download {
                 },
                 _ if finished => return None,
                 // It sent less than was asked for, and said so: on to the rest.
-                Ok(None) if self.position == body.until => self.connect().await,
+                Ok(None) if self.position == until => self.connect().await,
                 Ok(None) => Err(self.broken("the answer ended before its time")),
                 Err(error) => Err(error),
             };
@@ -182,6 +193,29 @@ impl Download {
                 Ok(body) => self.body = Some(body),
                 Err(error) => return self.fail(error),
             }
+        }
+    }
+
+    /// The body's next bytes. A registry that answers each request with a few of them is slow as well: the
+    /// rate is that of all requests.
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
+        let Some(body) = self.body.as_mut() else {
+            return Ok(None);
+        };
+        let began = Instant::now();
+        let chunk = body.incoming.chunk().await?;
+        if let Some(bytes) = &chunk {
+            let noted = self.progress.note(began.elapsed(), bytes.len() as u64);
+            noted.map_err(|limit| self.too_slow(limit))?;
+        }
+        Ok(chunk)
+    }
+
+    fn too_slow(&self, limit: String) -> RegistryError {
+        RegistryError::TooSlow {
+            place: self.place(),
+            verb: "sends",
+            limit,
         }
     }
 
@@ -202,6 +236,7 @@ impl Download {
         let wanted = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         bytes.truncate(wanted);
         self.position += bytes.len() as u64;
+        self.brought += bytes.len() as u64;
         self.progressed |= !bytes.is_empty();
         Ok(())
     }
@@ -278,6 +313,9 @@ impl Download {
         }
         self.spot += 1;
         self.pauses = self.fresh_pauses();
+        self.progress = Progress::new(self.client.settings.min_rate);
+        self.requests = Requests::default();
+        self.brought = 0;
         Ok(())
     }
 
@@ -289,7 +327,17 @@ impl Download {
     }
 
     /// Asks the present place, once, for what is missing.
-    async fn connect(&self) -> Result<Body, RegistryError> {
+    async fn connect(&mut self) -> Result<Body, RegistryError> {
+        let noted = self.requests.note(self.brought);
+        noted.map_err(|limit| self.too_slow(limit))?;
+        let began = Instant::now();
+        let answer = self.ask().await;
+        let noted = self.progress.note(began.elapsed(), 0);
+        noted.map_err(|limit| self.too_slow(limit))?;
+        answer
+    }
+
+    async fn ask(&self) -> Result<Body, RegistryError> {
         let wanted = self.position..self.end;
         let whole = wanted == (0..self.what.size);
         let mut call = Call::get(format!("blobs/{}", self.what.digest));
@@ -312,7 +360,7 @@ impl Download {
                 };
                 (
                     exchange(&self.client.http, None, &outgoing).await?,
-                    redact::url(url),
+                    redact::url(url).to_string(),
                 )
             }
         };
@@ -400,7 +448,7 @@ impl Download {
     fn place(&self) -> String {
         match &self.spots[self.spot] {
             Spot::Place(place) => place.name.clone(),
-            Spot::Foreign(url) => redact::url(url),
+            Spot::Foreign(url) => redact::url(url).to_string(),
         }
     }
 
@@ -423,7 +471,7 @@ impl Download {
                 actual,
                 place,
             },
-            error if self.position > 0 && error.passing().is_some() => {
+            error if self.position > 0 && error.is_of_the_way() => {
                 let (done, total) = (self.position, self.what.size);
                 let source = Box::new(error);
                 RegistryError::Interrupted {

@@ -14,15 +14,17 @@ use crate::error::{RegistryError, TlsTrouble, request_words};
 use crate::http::{Http, LookupError, host_of};
 
 /// What a registry does that lets the stall timeout run out.
-const STALLED: &str = "the registry said nothing for too long";
+pub(crate) const STALLED: &str = "the registry said nothing for too long";
 
 /// Says what an error of a request to `url` means.
 pub(crate) fn translate(
-    error: &reqwest::Error,
+    error: reqwest::Error,
     http: &Http,
     method: &Method,
     url: &Url,
 ) -> RegistryError {
+    // The library's words may hold the whole address.
+    let error = &error.without_url();
     let request = request_words(method, url);
     if let Some(tls) = find::<TlsError>(error) {
         let host = host_of(url);
@@ -195,7 +197,8 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 }
 
 /// Says what an error in the middle of a body means.
-pub(crate) fn translate_body(error: &reqwest::Error, request: &str) -> RegistryError {
+pub(crate) fn translate_body(error: reqwest::Error, request: &str) -> RegistryError {
+    let error = &error.without_url();
     let reason = if error.is_timeout() {
         STALLED.to_owned()
     } else {

@@ -3,18 +3,24 @@
 //! The redirects are followed here, not by the library, for two rules: credentials stay with the
 //! origin that they were given for, and https never becomes http (security rules 7 and 8).
 
+use std::io::Read as _;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION,
 };
 use reqwest::{Method, Response, Url};
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::connect;
 use crate::error::{RegistryError, request_words};
-use crate::http::Http;
-use crate::payload::{self, Payload};
+use crate::http::{Http, host_of};
+use crate::payload::{self, Halt, Payload};
 use crate::place::Place;
+use crate::rate::Progress;
 use crate::redact::{self, Secret};
 
 /// How many redirects are followed: as many as Go's client follows. Registries have one or two.
@@ -53,6 +59,9 @@ pub(crate) struct Incoming {
     pub(crate) request: String,
     /// Did a redirect lead to another origin than the request's?
     pub(crate) strayed: bool,
+    /// How long nothing may come, and how little.
+    stall: Duration,
+    progress: Progress,
 }
 
 /// Sends a request. `place` says whom to trust; without one, only what everybody trusts.
@@ -75,6 +84,8 @@ pub(crate) async fn exchange(
                 response,
                 request,
                 strayed,
+                stall: http.stall_timeout(),
+                progress: Progress::new(http.min_rate()),
             });
         };
         let rewritten = matches!(response.status().as_u16(), 301..=303);
@@ -129,16 +140,23 @@ async fn send(
             let request = request.header(CONTENT_LENGTH, payload.length());
             let (body, meter) = payload.begin();
             let stall = http.stall_timeout();
-            match payload::watched(request.body(body).send(), &meter, stall).await {
+            match payload::watched(request.body(body).send(), &meter, stall, http.min_rate()).await
+            {
                 Ok(sent) => sent,
-                Err(reason) => {
-                    let request = request_words(&outgoing.method, url);
-                    return Err(RegistryError::Broken { request, reason });
+                Err(Halt::Stalled) => {
+                    return Err(RegistryError::Broken {
+                        request: request_words(&outgoing.method, url),
+                        reason: "the registry took nothing for too long".to_owned(),
+                    });
+                }
+                Err(Halt::TooSlow(limit)) => {
+                    let (place, verb) = (host_of(url), "takes");
+                    return Err(RegistryError::TooSlow { place, verb, limit });
                 }
             }
         }
     };
-    sent.map_err(|error| connect::translate(&error, http, &outgoing.method, url))
+    sent.map_err(|error| connect::translate(error, http, &outgoing.method, url))
 }
 
 /// Where an answer redirects to, in its own words.
@@ -196,40 +214,83 @@ fn follow(
 impl Incoming {
     /// The next bytes of the body; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        let chunk = self.response.chunk().await;
-        chunk.map_err(|error| connect::translate_body(&error, &self.request))
+        let began = Instant::now();
+        let chunk = match tokio::time::timeout(self.stall, self.response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| connect::translate_body(error, &self.request))?,
+            Err(_) => {
+                return Err(RegistryError::Broken {
+                    request: self.request.clone(),
+                    reason: connect::STALLED.to_owned(),
+                });
+            }
+        };
+        if let Some(bytes) = &chunk {
+            let noted = self.progress.note(began.elapsed(), bytes.len() as u64);
+            noted.map_err(|limit| RegistryError::TooSlow {
+                place: host_of(self.response.url()),
+                verb: "sends",
+                limit,
+            })?;
+        }
+        Ok(chunk)
     }
 
-    /// The whole body, if it has at most `limit` bytes.
+    /// The whole body, if it has at most `limit` bytes: unpacked, where it was packed by gzip for the way,
+    /// as Go's client does.
     pub(crate) async fn body(&mut self, limit: u64) -> Result<Bytes, RegistryError> {
-        let too_large = || RegistryError::TooLarge {
-            request: self.request.clone(),
-            limit,
-        };
-        if self
-            .response
-            .content_length()
-            .is_some_and(|length| length > limit)
-        {
-            return Err(too_large());
+        let gzip = self.is_gzip();
+        if !gzip {
+            self.check_encoding()?;
+        }
+        let announced = self.response.content_length();
+        if announced.is_some_and(|length| length > limit) {
+            return Err(self.too_large(limit));
         }
         let mut all = BytesMut::new();
         while let Some(chunk) = self.chunk().await? {
             if (all.len() + chunk.len()) as u64 > limit {
-                return Err(RegistryError::TooLarge {
-                    request: self.request.clone(),
-                    limit,
-                });
+                return Err(self.too_large(limit));
             }
             all.extend_from_slice(&chunk);
         }
-        Ok(all.freeze())
+        if !gzip || all.is_empty() {
+            return Ok(all.freeze());
+        }
+        let mut plain = Vec::new();
+        let unpacked = MultiGzDecoder::new(&all[..])
+            .take(limit + 1)
+            .read_to_end(&mut plain);
+        if unpacked.is_err() {
+            return Err(RegistryError::Protocol {
+                request: self.request.clone(),
+                reason: "the answer says that it is packed by gzip, and cannot be unpacked"
+                    .to_owned(),
+            });
+        }
+        if plain.len() as u64 > limit {
+            return Err(self.too_large(limit));
+        }
+        Ok(plain.into())
+    }
+
+    fn too_large(&self, limit: u64) -> RegistryError {
+        RegistryError::TooLarge {
+            request: self.request.clone(),
+            limit,
+        }
+    }
+
+    /// Is the body packed by gzip? That is the only packing that is asked for.
+    pub(crate) fn is_gzip(&self) -> bool {
+        self.header("content-encoding")
+            .is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"))
     }
 
     /// Refuses a body that was packed for the way: its bytes are not those that were asked for.
     pub(crate) fn check_encoding(&self) -> Result<(), RegistryError> {
         match self.header("content-encoding") {
-            None | Some("" | "identity") => Ok(()),
+            None | Some("") => Ok(()),
+            Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
             Some(encoding) => Err(RegistryError::Protocol {
                 request: self.request.clone(),
                 reason: format!(

@@ -30,6 +30,7 @@ use crate::client::{Call, Client, whom};
 use crate::error::RegistryError;
 use crate::exchange::Incoming;
 use crate::payload::Payload;
+use crate::rate::Requests;
 use crate::redact;
 use crate::retry::Pauses;
 use crate::sink::RegistrySink;
@@ -58,6 +59,8 @@ pub(crate) struct Upload<'a> {
     reached: u64,
     /// How many bytes go in one request; all of them if `None`.
     chunk: Option<u64>,
+    /// The requests that sent something, or should have.
+    requests: Requests,
 }
 
 /// An upload that the registry has opened.
@@ -98,6 +101,7 @@ impl<'a> Upload<'a> {
             pauses: sink.client.pauses(&sink.place),
             reached: 0,
             chunk: None,
+            requests: Requests::default(),
         }
     }
 
@@ -137,6 +141,7 @@ impl<'a> Upload<'a> {
         session: &mut Option<Session>,
         mount: &mut bool,
     ) -> Result<Option<Reference>, Trouble> {
+        self.count_request()?;
         if session.is_none() {
             match self.open(std::mem::take(mount)).await? {
                 Opened::Mounted(from) => return Ok(Some(from)),
@@ -147,6 +152,16 @@ impl<'a> Upload<'a> {
         self.send(open).await?;
         *session = None;
         Ok(None)
+    }
+
+    /// A registry that keeps a byte of each request would be sent to for ever.
+    fn count_request(&mut self) -> Result<(), RegistryError> {
+        let noted = self.requests.note(self.reached);
+        noted.map_err(|limit| RegistryError::TooSlow {
+            place: self.sink.place.name.clone(),
+            verb: "takes",
+            limit,
+        })
     }
 
     /// Opens a session, or finds the blob in another repository.
@@ -229,6 +244,7 @@ impl<'a> Upload<'a> {
 
     /// Sends the next chunk, or all the rest.
     async fn patch(&mut self, session: &mut Session) -> Result<(), Trouble> {
+        self.count_request()?;
         let (start, total) = (session.offset, self.what.size);
         let length = match self.chunk {
             Some(chunk) => chunk.max(session.chunk_min).min(total - start),
@@ -367,7 +383,7 @@ impl<'a> Upload<'a> {
     async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         let Some(pause) = Client::decide(&self.sink.place, &mut self.pauses, &error) else {
             let (done, total) = (self.reached, self.what.size);
-            return Err(if done > 0 && error.passing().is_some() {
+            return Err(if done > 0 && error.is_of_the_way() {
                 RegistryError::Unsent {
                     what: self.what.digest.clone(),
                     done,
@@ -589,10 +605,24 @@ impl Part {
 
 /// How many bytes a session has, from `Range: 0-1023`.
 fn received(incoming: &Incoming) -> Option<u64> {
-    let text = incoming.header("range")?;
-    let last = text.rsplit_once('-')?.1.trim().parse::<u64>().ok()?;
+    range_end(incoming.header("range")?)
+}
+
+fn range_end(text: &str) -> Option<u64> {
+    let last = text.rsplit_once('-')?.1.trim();
+    let digits = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that is too large for any blob is more than was sent, and is told so.
+    let last = if digits {
+        last.parse().unwrap_or(u64::MAX)
+    } else {
+        return None;
+    };
     // Nothing at all is written in the same way as one byte, which no upload is cut off after.
-    Some(if last == 0 { 0 } else { last + 1 })
+    Some(if last == 0 {
+        0
+    } else {
+        u64::saturating_add(last, 1)
+    })
 }
 
 fn octets() -> HeaderMap {
@@ -604,5 +634,28 @@ fn protocol(incoming: &Incoming, reason: String) -> RegistryError {
     RegistryError::Protocol {
         request: incoming.request.clone(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_how_far_an_upload_came() {
+        for (text, expected) in [
+            ("0-1023", Some(1024)),
+            ("bytes=0-7", Some(8)),
+            ("0-0", Some(0)),
+            ("0-18446744073709551615", Some(u64::MAX)),
+            ("0-99999999999999999999999", Some(u64::MAX)),
+            ("0--1", Some(2)),
+            ("0-+1", None),
+            ("0-", None),
+            ("1023", None),
+            ("", None),
+        ] {
+            assert_eq!(range_end(text), expected, "{text}");
+        }
     }
 }
