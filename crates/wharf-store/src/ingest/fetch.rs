@@ -17,6 +17,7 @@ use wharf_core::layer::Inspect;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Reader, Source, Watch};
 use wharf_os::blocking::{self, Blocking};
 
+use super::batch::Batch;
 use super::follow::{Follow, Followed};
 use super::partial::{Claim, Partial};
 use crate::StoreError;
@@ -213,20 +214,17 @@ impl Fetch {
         answer: &mut Answer,
         writer: &mut Writer<'_>,
     ) -> Result<(), ContentError> {
-        let (mut batch, mut len, mut offset) = (Vec::new(), 0, claim.next);
+        let (mut batch, mut offset) = (Batch::default(), claim.next);
         loop {
             let next = self.next(answer, claim.end).await;
             let ended = !matches!(next, Ok(Some(_)));
             if let Ok(Some(bytes)) = &next {
-                len += bytes.len();
                 batch.push(bytes.clone());
             }
+            let len = batch.len();
             if len >= BATCH || ended && len > 0 {
-                writer
-                    .write(claim.piece, offset, std::mem::take(&mut batch))
-                    .await?;
+                writer.write(claim.piece, offset, batch.take()).await?;
                 offset += len as u64;
-                len = 0;
             }
             if ended {
                 return next.map(drop);

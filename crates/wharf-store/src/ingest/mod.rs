@@ -12,9 +12,11 @@
 //! |---|---|
 //! | `journal` | reads and writes the journal |
 //! | `partial` | one blob's file and how far it is; pieces are claimed and written |
+//! | `batch` | bytes that are gathered before they are written |
 //! | `fetch` | connections that fill the pieces |
 //! | `follow` | reads behind the writers, in order: digest, and what the layer says |
 
+mod batch;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 mod journal;
