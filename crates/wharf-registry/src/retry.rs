@@ -5,7 +5,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::fmt::strtime::BrokenDownTime;
 use reqwest::header::HeaderMap;
 
 use crate::error::RegistryError;
@@ -17,6 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Numbers above this in a header are seconds since 1970, not from now: Docker Hub writes those.
 const EPOCH_LIKELY: u64 = 1_000_000_000;
+
+/// The forms of a date: today's, RFC 850's, and that of C's `asctime`.
+const HTTP_DATES: [&str; 3] = [
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%A, %d-%b-%y %H:%M:%S GMT",
+    "%a %b %e %H:%M:%S %Y",
+];
+
+/// Where dates are counted from.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The headers that say when a limit resets, the most binding first.
 const RESETS: [&str; 4] = [
@@ -80,20 +92,37 @@ fn jitter(pause: Duration) -> Duration {
 pub(crate) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     RESETS.iter().find_map(|name| {
         let text = headers.get(*name)?.to_str().ok()?.trim();
-        let epoch = match text.parse::<u64>() {
-            Ok(seconds) if seconds < EPOCH_LIKELY => return Some(Duration::from_secs(seconds)),
-            Ok(seconds) => seconds,
-            Err(_) => http_date(text)?,
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let epoch = if digits {
+            // A number that is too large for any time is a long time, and not no time.
+            match text.parse::<u64>().unwrap_or(u64::MAX) {
+                seconds if seconds < EPOCH_LIKELY => return Some(Duration::from_secs(seconds)),
+                seconds => seconds,
+            }
+        } else {
+            http_date(text)?
         };
-        let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(epoch))?;
-        Some(then.duration_since(now).unwrap_or_default())
+        let then = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(epoch));
+        let left = then.map(|then| then.duration_since(now).unwrap_or_default());
+        let longest = Duration::from_secs(EPOCH_LIKELY);
+        Some(left.unwrap_or(longest).min(longest))
     })
 }
 
+/// The seconds since 1970 of an HTTP date, in any of its three forms (RFC 9110, section 5.6.7).
 fn http_date(text: &str) -> Option<u64> {
-    // An HTTP date is an RFC 2822 one with `GMT` for its zone.
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    u64::try_from(PARSER.parse_timestamp(text).ok()?.as_second()).ok()
+    static OTHERS: DateTimeParser = DateTimeParser::new();
+    let known = HTTP_DATES.iter().find_map(|form| {
+        let parsed = BrokenDownTime::parse(form, text).ok()?.to_datetime().ok()?;
+        Some(parsed.duration_since(EPOCH).as_secs())
+    });
+    // Some servers write an RFC 2822 date, with an offset for its zone.
+    let seconds = match known {
+        Some(seconds) => seconds,
+        None => OTHERS.parse_timestamp(text).ok()?.as_second(),
+    };
+    // A date before 1970 has passed.
+    Some(u64::try_from(seconds).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -185,7 +214,35 @@ mod tests {
         );
         assert_eq!(read("x-retry-after", "1800000030"), Some(30));
         assert_eq!(read("ratelimit-reset", "7"), Some(7));
-        assert_eq!(read("retry-after", "soon"), None);
-        assert_eq!(read("retry-after", "-1"), None);
+        assert_eq!(
+            read("retry-after", "Friday, 15-Jan-27 08:01:00 GMT"),
+            Some(60)
+        );
+        assert_eq!(read("retry-after", "Fri Jan 15 08:01:00 2027"), Some(60));
+        assert_eq!(read("retry-after", "Sun Nov  6 08:49:37 1994"), Some(0));
+        assert_eq!(
+            read("retry-after", "Thu, 01 Jan 1931 00:00:00 GMT"),
+            Some(0)
+        );
+        assert_eq!(read("retry-after", " 7 "), Some(7));
+        for nothing in [
+            "soon",
+            "-1",
+            "+7",
+            "1.5",
+            "",
+            "0x10",
+            "Fri, 99 Jan 2027 08:01:00 GMT",
+        ] {
+            assert_eq!(read("retry-after", nothing), None, "{nothing}");
+        }
+        for long in [
+            "18446744073709551615",
+            "99999999999999999999999999",
+            "9223372036854775807",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ] {
+            assert!(read("retry-after", long) >= Some(EPOCH_LIKELY), "{long}");
+        }
     }
 }
