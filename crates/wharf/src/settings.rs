@@ -14,6 +14,7 @@ use toml::Spanned;
 use wharf_core::Reference;
 use wharf_engine::settings::PARALLEL_DEFAULT;
 use wharf_engine::{Settings, Verify};
+use wharf_registry::ShownUrl;
 use wharf_registry::settings::HostSettings;
 
 use crate::environment::Environment;
@@ -24,6 +25,9 @@ const FILE_MAX: u64 = 256 * 1024;
 
 /// Bounds downloads at once: beyond this, registries count it as abuse.
 const PARALLEL_MAX: usize = 64;
+
+/// Bounds the least rate of transfers, in bytes a second: beyond a megabyte, ordinary lines count as broken.
+const MIN_RATE_MAX: u64 = 1024 * 1024;
 
 /// Why settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +81,8 @@ struct Pull {
     parallel: Option<usize>,
     #[serde(default, deserialize_with = "verify")]
     verify: Option<Verify>,
+    #[serde(default, deserialize_with = "min_rate")]
+    min_rate: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,6 +155,8 @@ fn defaults(environment: &Environment) -> Settings {
 fn apply(settings: &mut Settings, written: Written) {
     settings.parallel = written.pull.parallel.unwrap_or(settings.parallel);
     settings.verify = written.pull.verify.unwrap_or(settings.verify);
+    let rate = &mut settings.registry.min_rate.bytes_per_second;
+    *rate = written.pull.min_rate.unwrap_or(*rate);
     for (name, registry) in written.registry {
         let domain = domain(name.get_ref()).unwrap_or_else(|| name.into_inner());
         let host: &mut HostSettings = settings.registry.registries.entry(domain).or_default();
@@ -180,7 +188,7 @@ fn read_file(path: &Path) -> Result<Written, SettingsError> {
         toml::from_str(&text).map_err(|error| content(error.span(), reason(error.message())))?;
     for name in written.registry.keys() {
         if domain(name.get_ref()).is_none() {
-            let text = name.get_ref();
+            let text = ShownUrl::of_text(name.get_ref()).to_string();
             let reason = format!("{text:?} is not a registry: expected HOST or HOST:PORT");
             return Err(content(Some(name.span()), reason));
         }
@@ -208,9 +216,19 @@ fn reason(message: &str) -> String {
     match kinds.and_then(|kinds| kinds.split_once(", expected ")) {
         Some((found, expected)) => {
             let expected = expected.replace("a sequence", "a list");
+            let found = without_secrets(found);
             format!("{expected} is expected here, and not the {found}")
         }
         None => message,
+    }
+}
+
+/// A value that serde quotes, as far as it may be shown: an address may hold a password.
+fn without_secrets(found: &str) -> String {
+    let text = found.strip_prefix("string \"");
+    match text.and_then(|text| text.strip_suffix('"')) {
+        Some(text) => format!("string \"{}\"", ShownUrl::of_text(text)),
+        None => found.to_owned(),
     }
 }
 
@@ -225,6 +243,17 @@ fn parallel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>,
         Ok(Some(number))
     } else {
         Err(expected())
+    }
+}
+
+fn min_rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let number = value.as_integer().and_then(|n| u64::try_from(n).ok());
+    match number.filter(|number| *number <= MIN_RATE_MAX) {
+        Some(number) => Ok(Some(number)),
+        None => Err(de::Error::custom(format!(
+            "min_rate is a number of bytes a second from 0 to {MIN_RATE_MAX}"
+        ))),
     }
 }
 
@@ -244,6 +273,7 @@ fn mirrors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Stri
         let host = mirror.rsplit("://").next().unwrap_or_default();
         let known = matches!(scheme, None | Some("http" | "https"));
         if !known || host.is_empty() || host.contains(char::is_whitespace) {
+            let mirror = ShownUrl::of_text(mirror).to_string();
             return Err(de::Error::custom(format!(
                 "{mirror:?} is not a mirror: expected https://HOST, http://HOST or HOST"
             )));
@@ -297,7 +327,7 @@ mod tests {
     fn says_which_key_it_does_not_know_and_which_it_does() {
         assert_eq!(
             written("[pull]\n\nparalel = 3\n").unwrap_err(),
-            "FILE:3: unknown key `paralel`; known are `parallel` or `verify`"
+            "FILE:3: unknown key `paralel`; known are `parallel`, `verify`, `min_rate`"
         );
         assert_eq!(
             written("[registry.x]\n[pul]\n").unwrap_err(),

@@ -52,7 +52,7 @@ pub(super) async fn import(
         ImportInput::Stream(stream) => (Input::Stream(stream), "-".to_owned()),
         ImportInput::Url(url) => {
             let file = engine.registry().web_file(&url).await?;
-            let from = file.address().to_owned();
+            let from = file.address().to_string();
             watch.event(Event::Notice(format!("Downloading from {from}")));
             (Input::Web(file), from)
         }

@@ -9,6 +9,7 @@ use wharf_core::platform::PlatformError;
 use wharf_core::reference::ReferenceError;
 use wharf_core::{Event, Platform, Reference};
 use wharf_engine::{Engine as _, ImportInput, ImportOptions};
+use wharf_registry::ShownUrl;
 
 use super::tag::{AMBIGUOUS, DIGEST_ALGORITHM};
 use crate::context::Context;
@@ -68,10 +69,20 @@ fn open(source: &str) -> Result<ImportInput> {
     if source == "-" {
         return Ok(ImportInput::Stream(Box::new(io::stdin())));
     }
-    if source.starts_with("http://") || source.starts_with("https://") {
+    let scheme = source.split_once("://").map(|(scheme, _)| scheme);
+    let web = |scheme: &str| {
+        ["http", "https"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(scheme))
+    };
+    if scheme.is_some_and(web) {
         return Ok(ImportInput::Url(source.to_owned()));
     }
-    let file = File::open(source).map_err(|error| cannot_open(source, &error))?;
+    let file = File::open(source).map_err(|error| match scheme {
+        // It was meant as an address, and may hold a password.
+        Some(_) => cannot_open(&ShownUrl::of_text(source).to_string(), &error),
+        None => cannot_open(source, &error),
+    })?;
     if file.metadata().is_ok_and(|about| about.is_dir()) {
         return Err(Failure::error(format!("read {source}: is a directory")));
     }

@@ -24,6 +24,7 @@
 //! | `space` | how much space images take, and getting it back |
 //! | `remotes` | what is asked of registries without pulling |
 //! | `stores` | which folders may be a store, their modes, stores that can only be read |
+//! | `secrets` | passwords and signatures: used, and never shown; proxies |
 //! | `serving` | the registry, the demo |
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -43,6 +44,7 @@ mod platforms;
 mod pulling;
 mod pushing;
 mod remotes;
+mod secrets;
 mod serving;
 mod space;
 mod special;
