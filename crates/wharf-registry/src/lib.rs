@@ -10,6 +10,9 @@
 //! | `client` | one request: the places in turn, with authorization |
 //! | `place`, `probe` | where a registry's content can be had, and by which scheme |
 //! | `auth`, `credentials` | challenges and tokens; `config.json`, `auth.json`, helpers |
+//! | `link` | where a list in pages goes on |
+//! | `no_proxy` | what is reached without a proxy |
+//! | `rate` | the least progress of a transfer |
 //! | `web` | a file of a web server that is no registry |
 //! | `exchange` | one request, its redirects followed, its body bounded |
 //! | `answer`, `connect` | what a refusal, and a connection's failure, mean |
@@ -21,9 +24,11 @@
 //!
 //! Why not a ready-made client: none of them resumes a blob where it broke, renews a token in the
 //! middle of a pull, and takes mirrors for any registry. What is ready-made is everything below:
-//! HTTP, TLS, the parsing of challenges.
+//! HTTP, TLS.
 
 pub mod error;
+#[doc(hidden)]
+pub mod parsers;
 pub mod settings;
 pub mod sink;
 pub mod source;
@@ -36,12 +41,15 @@ mod connect;
 mod credentials;
 mod exchange;
 mod http;
+mod link;
 mod login;
 mod manifests;
+mod no_proxy;
 mod payload;
 mod place;
 mod probe;
 mod range;
+mod rate;
 mod redact;
 mod referrers;
 mod retry;
@@ -59,10 +67,12 @@ use crate::client::Client;
 pub use crate::credentials::{Credential, Given, Whose};
 pub use crate::error::{RegistryError, RegistryErrorKind, TlsTrouble};
 pub use crate::login::{Kept, Login, Server};
-pub use crate::redact::Secret;
+pub use crate::redact::{Secret, ShownUrl};
 pub use crate::referrers::{Referrers, referrers_tag};
 pub use crate::search::Hit;
-pub use crate::settings::{CredentialSettings, HostSettings, Proxies, RetryPolicy, Settings};
+pub use crate::settings::{
+    CredentialSettings, HostSettings, MinRate, Proxies, RetryPolicy, Settings,
+};
 pub use crate::sink::{Elsewhere, RegistrySink};
 pub use crate::source::RegistrySource;
 pub use crate::web::WebFile;

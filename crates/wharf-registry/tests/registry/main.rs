@@ -5,10 +5,16 @@
 mod auth;
 mod blobs;
 mod canned;
+mod challenges;
 mod common;
 mod errors;
 mod manifests;
 mod mirrors;
+mod packed;
+mod pages;
+mod proxies;
 mod pushes;
+mod secrets;
+mod slow;
 mod tags;
 mod tls;
