@@ -54,7 +54,7 @@ pub(super) async fn import(
             let file = engine.registry().web_file(&url).await?;
             let from = file.address().to_string();
             watch.event(Event::Notice(format!("Downloading from {from}")));
-            (Input::Web(file), from)
+            (Input::Web(Box::new(file)), from)
         }
     };
     if platform.os != "linux" {
@@ -78,7 +78,7 @@ pub(super) async fn import(
 /// Where the archive comes from.
 enum Input {
     Stream(Box<dyn Read + Send>),
-    Web(WebFile),
+    Web(Box<WebFile>),
 }
 
 /// An unpacked archive.
