@@ -67,10 +67,10 @@ fn reckoned(name: &str, args: &[Value]) -> usize {
 
 /// Is there a width or a precision behind a `%`, up to the verb's letter?
 fn has_width(verb: &str) -> bool {
-    let flags = verb.chars().take_while(|c| !c.is_ascii_alphabetic());
+    let mut flags = verb.chars().take_while(|c| !c.is_ascii_alphabetic());
     // `[1]` is an argument's number.
     let mut inside = false;
-    flags.into_iter().any(|c| {
+    flags.any(|c| {
         inside = (inside || c == '[') && c != ']';
         !inside && (c.is_ascii_digit() || c == '*')
     })
