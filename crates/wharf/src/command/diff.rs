@@ -19,6 +19,7 @@ use super::files::{platform, shown, warn};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::print::json::{Html, indented};
+use crate::print::terminal::{self, Stream};
 
 /// How much is written at once, in bytes.
 const BUFFER: usize = 64 * 1024;
@@ -216,8 +217,8 @@ fn is_same(a: &Entry<'_>, b: &Entry<'_>) -> bool {
 }
 
 /// Standard output. The names of many deep files would take gigabytes: they are written one by one.
-fn output() -> BufWriter<io::StdoutLock<'static>> {
-    BufWriter::with_capacity(BUFFER, io::stdout().lock())
+fn output() -> BufWriter<Stream<io::StdoutLock<'static>>> {
+    BufWriter::with_capacity(BUFFER, terminal::stdout())
 }
 
 /// Writes everything, the files one by one in the place of the empty list.
