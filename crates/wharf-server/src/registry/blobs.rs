@@ -26,8 +26,8 @@ use super::range::{self, Asked};
 /// memory per connection and was not faster.
 const PIECE: u64 = 256 * 1024;
 
-/// Bounds the large pieces in memory, in number: 16 MiB for all clients together, also for those that take nothing.
-pub(super) const LARGE_PIECES_MAX: usize = 64;
+/// Bounds the large pieces in memory, in number: 8 MiB for all clients together, also for those that take nothing.
+pub(super) const LARGE_PIECES_MAX: usize = 32;
 
 /// How many bytes are read at once for a client for which no large piece is left.
 const SMALL_PIECE: u64 = 8 * 1024;

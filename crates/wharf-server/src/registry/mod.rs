@@ -78,11 +78,11 @@ pub fn refusal(refusal: &Refusal) -> Response {
     with_version(failure.with_status(refusal.status).into_response())
 }
 
-/// Bounds a registry's connections, in number: each that takes nothing of a blob keeps some 64 KiB of it in memory.
+/// Bounds a registry's connections, in number: each that takes nothing of a blob costs some 50 KiB.
 const CONNECTIONS_MAX: usize = 512;
 
 /// Bounds the head of a request to a registry, in bytes: an address and a token.
-const HEAD_MAX: usize = 32 * 1024;
+const HEAD_MAX: usize = 16 * 1024;
 
 /// A registry's limits for [`crate::Server::with_limits`].
 pub fn limits() -> Limits {
