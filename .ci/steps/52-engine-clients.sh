@@ -25,6 +25,7 @@ tells() {
 
 tells docker tests/clients/docker/client.sh
 tells docker-py "$python" tests/clients/docker-py/client.py
+tells docker-squash "$python" tests/clients/docker-squash/client.py
 tells ansible env PATH="$clients/venv/bin:$PATH" ANSIBLE_COLLECTIONS_PATH="$clients/collections" \
   tests/clients/ansible/client.sh
 tells dockerode env NODE_PATH="$clients/dockerode/node_modules" node tests/clients/dockerode/client.js
