@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use wharf_core::Digest;
 use wharf_core::digest::Algorithm;
 
-use crate::durable::{create_directory, remove, rename, sync_directory};
+use crate::durable::{create_directory, remove, rename, sync, sync_directory, sync_names};
 use crate::{Result, StoreError, fail, files, random_id};
 
 /// Nobody writes to a blob again.
@@ -93,10 +93,9 @@ impl Blobs {
     /// Puts verified bytes in place, durably. `file` is open on `from`.
     pub(crate) fn publish(&self, file: &File, from: &Path, digest: &Digest) -> Result<()> {
         let to = self.path(digest);
-        let error = |doing, source| StoreError::io(doing, from, source);
         file.set_permissions(Permissions::from_mode(READ_ONLY))
-            .map_err(|source| error("make read-only", source))?;
-        file.sync_all().map_err(|source| error("sync", source))?;
+            .map_err(|source| StoreError::io("make read-only", from, source))?;
+        sync(file, from)?;
         fail::point("blob-synced");
         // A folder with a blob in it is durable: whoever put the first one has synced it. An empty one
         // may have been made by a process that came no further.
@@ -109,6 +108,14 @@ impl Blobs {
         rename(from, &to)?;
         fail::point("blob-renamed");
         Ok(())
+    }
+
+    /// Makes a blob durable that this process did not put in place: the one that did may have been killed
+    /// between the rename and the folder's sync. `file` is open on it.
+    pub(crate) fn settle(&self, file: &File, digest: &Digest) -> Result<()> {
+        let path = self.path(digest);
+        sync(file, &path)?;
+        sync_names(&path, &self.root)
     }
 
     /// Removes a blob's file, and returns whether it was there. A folder in its place is set aside.

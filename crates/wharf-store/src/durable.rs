@@ -7,7 +7,49 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+#[cfg(not(test))]
+use no_power_loss as power;
+
+#[cfg(test)]
+use crate::tests::power;
 use crate::{Result, StoreError, files};
+
+/// Stands in for the tests' record of what is durable.
+#[cfg(not(test))]
+mod no_power_loss {
+    pub(super) const fn synced(_: &std::path::Path) {}
+    pub(super) const fn all_synced(_: &std::path::Path) {}
+}
+
+/// Tells the tests' record that a file or a folder was made durable, here or by SQLite.
+pub(crate) fn note_synced(path: &Path) {
+    power::synced(path);
+}
+
+/// Makes a file's bytes durable, and all that is known about it.
+pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
+    file.sync_all()
+        .map_err(|source| StoreError::io("sync", path, source))?;
+    note_synced(path);
+    Ok(())
+}
+
+/// Makes a file's bytes durable, and its length.
+pub(crate) fn sync_data(file: &File, path: &Path) -> Result<()> {
+    file.sync_data()
+        .map_err(|source| StoreError::io("sync", path, source))?;
+    note_synced(path);
+    Ok(())
+}
+
+/// Makes the bytes of a file durable that may not be there.
+pub(crate) fn sync_if_there(path: &Path) -> Result<()> {
+    match File::open(path) {
+        Ok(file) => sync(&file, path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(StoreError::io("open", path, source)),
+    }
+}
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_directory(path: &Path) -> Result<()> {
@@ -16,6 +58,7 @@ pub(crate) fn sync_directory(path: &Path) -> Result<()> {
         .map_err(|source| StoreError::io("sync the folder", path, source))?;
     #[cfg(test)]
     SYNCED.with_borrow_mut(|synced| synced.push(path.to_owned()));
+    note_synced(path);
     Ok(())
 }
 
@@ -35,6 +78,26 @@ pub(crate) fn record() {
 #[cfg(test)]
 pub(crate) fn recorded() -> Vec<std::path::PathBuf> {
     SYNCED.with_borrow(Clone::clone)
+}
+
+/// Makes the names of a file durable, and those of the folders above it as far as `below`.
+pub(crate) fn sync_names(path: &Path, below: &Path) -> Result<()> {
+    let folders = path.ancestors().skip(1);
+    folders
+        .take_while(|folder| folder.starts_with(below))
+        .try_for_each(sync_directory)
+}
+
+/// Makes everything durable on the file system that holds a folder.
+pub(crate) fn sync_file_system(path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    File::open(path)
+        .and_then(|folder| Ok(rustix::fs::syncfs(folder)?))
+        .map_err(|source| StoreError::io("sync the disk that holds", path, source))?;
+    #[cfg(not(target_os = "linux"))]
+    rustix::fs::sync();
+    power::all_synced(path);
+    Ok(())
 }
 
 /// Renames a file whose bytes are durable already, and makes its new name durable.

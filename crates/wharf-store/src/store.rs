@@ -377,6 +377,8 @@ impl Inner {
         if self.catalog.read(|rows| rows.blob_row(digest))?.is_some() {
             return Ok(false);
         }
+        // The row may be gone because of a process that was killed before it had synced that.
+        self.catalog.settle()?;
         self.notes.remove(digest)?;
         self.blobs.remove(digest)
     }

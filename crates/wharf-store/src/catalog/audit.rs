@@ -38,6 +38,7 @@ impl Catalog {
     pub(crate) fn fold(&self) -> Result<()> {
         let connection = self.take()?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.note_folded();
         Ok(())
     }
 }

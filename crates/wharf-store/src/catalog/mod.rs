@@ -37,7 +37,8 @@ mod work;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,7 +49,7 @@ use wharf_core::Digest;
 
 use self::read_only::ReadOnly;
 use crate::lease::LeaseFiles;
-use crate::{Result, StoreError, files};
+use crate::{Result, StoreError, durable, files};
 
 pub(crate) use arrivals::ManifestArrival;
 pub use images::Sharers;
@@ -96,6 +97,12 @@ pub(crate) struct Catalog {
     work: Option<Work>,
     /// Set in a store that can only be read: nothing above is used then.
     read_only: Option<ReadOnly>,
+    /// Set by SQLite when a transaction of this process has appended to the log.
+    logged: Arc<AtomicBool>,
+    /// How many connections this process has opened.
+    opened: AtomicU64,
+    /// How many of them had been opened when the log was last made durable.
+    settled: AtomicU64,
 }
 
 #[derive(Default)]
@@ -149,6 +156,9 @@ impl Catalog {
             turn: Mutex::default(),
             observer: Mutex::default(),
             read_only: None,
+            logged: Arc::default(),
+            opened: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
         };
         catalog.refuse_emptied()?;
         if read_only {
@@ -219,7 +229,16 @@ impl Catalog {
             .pragma_update(None, "synchronous", level)
             .map_err(store)?;
         let before = self.work.as_ref().map(Work::steps);
+        let opened = self.opened.load(Ordering::SeqCst);
+        self.logged.store(false, Ordering::SeqCst);
         let done = transact(&connection, leases, write)?;
+        if durability == Durability::Full {
+            if self.logged.load(Ordering::SeqCst) {
+                self.note_settled(opened);
+            } else {
+                self.settle()?;
+            }
+        }
         if let (Some(work), Some(before)) = (&self.work, before) {
             work.end_transaction(before);
         }
@@ -251,12 +270,51 @@ impl Catalog {
         })
     }
 
+    /// Makes the rows durable that reads have shown so far. Costs nothing if that was done before.
+    ///
+    /// A row may be seen before it is durable: a process that is killed between its write to the log and
+    /// the log's sync leaves rows there, and SQLite shows them to the next process that opens the
+    /// database. A durable write makes them durable too, but only if it appends to the log: SQLite
+    /// syncs nothing for a transaction that changes nothing. What cannot be undone, such as the removal
+    /// of a file that no row needs, has to wait for this.
+    ///
+    /// As long as a process has the database open, it sees what others commit only after their sync. So
+    /// the log is synced once after a connection was opened, and not again.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let opened = self.opened.load(Ordering::SeqCst);
+        if self.settled.load(Ordering::SeqCst) >= opened {
+            return Ok(());
+        }
+        // Never the database itself: closing a file takes this process's locks on it away, and SQLite
+        // has locks on that one. A fold syncs the database before it empties the log.
+        durable::sync_if_there(&self.log())?;
+        durable::sync_directory(&self.root)?;
+        self.note_settled(opened);
+        Ok(())
+    }
+
+    /// Remembers that the log was durable when so many connections had been opened.
+    fn note_settled(&self, opened: u64) {
+        self.settled.fetch_max(opened, Ordering::SeqCst);
+        durable::note_synced(&self.log());
+    }
+
+    /// Notes what a fold has made durable.
+    fn note_folded(&self) {
+        durable::note_synced(&self.root.join(DATABASE));
+        durable::note_synced(&self.log());
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.join(format!("{DATABASE}-wal"))
+    }
+
     /// Folds a long log into the database, and empties it.
     ///
     /// SQLite's own way is not made for short processes: whether a log is folded already stands in
     /// shared memory only, so each new process would fold the whole of it again, on every write.
     fn bound_log(&self, connection: &mut Connection) {
-        let log = std::fs::metadata(self.root.join(format!("{DATABASE}-wal")));
+        let log = std::fs::metadata(self.log());
         if log.is_ok_and(|log| log.len() <= LOG_MAX) {
             return;
         }
@@ -266,8 +324,9 @@ impl Catalog {
             .busy_timeout(Duration::ZERO)
             .and_then(|()| connection.query_row(sql, [], |_| Ok(())));
         let restored = connection.busy_handler(Some(wait_for_writer));
-        if let Err(error) = folded.and(restored) {
-            tracing::debug!(%error, "the log stays long");
+        match folded.and(restored) {
+            Ok(()) => self.note_folded(),
+            Err(error) => tracing::debug!(%error, "the log stays long"),
         }
     }
 
@@ -303,6 +362,7 @@ impl Catalog {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        self.opened.fetch_add(1, Ordering::SeqCst);
         let mut connection = Connection::open_with_flags(self.root.join(DATABASE), flags)?;
         connection.busy_handler(Some(wait_for_writer))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -317,6 +377,12 @@ impl Catalog {
         if let Some(work) = &self.work {
             work.count(&mut connection)?;
         }
+        // Behind the pragma, which removes every hook.
+        let logged = Arc::clone(&self.logged);
+        connection.wal_hook(Some(move |_: &mut _, _| {
+            logged.store(true, Ordering::SeqCst);
+            Ok(())
+        }))?;
         Ok(connection)
     }
 }

@@ -68,6 +68,10 @@ impl<'a> Audit<'a> {
         }
         self.report.blobs = self.at.blobs;
         self.report.bytes = self.at.bytes;
+        if self.repair {
+            // Nothing to repair may mean that a repair was killed before it had synced its rows.
+            self.store.catalog.settle()?;
+        }
         Ok(self.report)
     }
 
@@ -183,6 +187,9 @@ impl<'a> Audit<'a> {
             .findings
             .push(format!("blob {digest} is here and is marked as missing"));
         if self.repair {
+            if let Some((file, _)) = self.store.blobs.open(digest)? {
+                self.store.blobs.settle(&file, digest)?;
+            }
             self.store
                 .catalog
                 .write(&self.store.leases, Durability::Full, |rows| {

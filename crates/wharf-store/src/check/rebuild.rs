@@ -19,7 +19,7 @@ use crate::blobs::Blobs;
 use crate::catalog::{
     Catalog, DATABASE, Durability, Known, ManifestArrival, Salvage, Shows, Writing, salvage,
 };
-use crate::durable::{create_directory, remove, rename, sync_directory};
+use crate::durable::{create_directory, remove, rename, sync_directory, sync_file_system};
 use crate::root::Root;
 use crate::source::BlobFile;
 use crate::store::Inner;
@@ -315,6 +315,8 @@ impl Workshop {
         let Self { folder, store } = self;
         drop(store);
         keep_copy(&root)?;
+        // The copy, and blobs that were put in place by processes which came no further.
+        sync_file_system(&root)?;
         // The log belongs to the old database: left there, it would be read into the new one.
         for suffix in ["-wal", "-shm"] {
             remove(&root.join(format!("{DATABASE}{suffix}")))?;

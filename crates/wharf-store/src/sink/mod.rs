@@ -302,6 +302,7 @@ impl DiskSink {
                 return Ok(None);
             }
             let facts = judge(&what, followed, || place)?;
+            this.store.blobs.settle(&file, &what.digest)?;
             this.keep_notes(&what.digest);
             Ok(Some(facts))
         })

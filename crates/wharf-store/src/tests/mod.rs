@@ -10,6 +10,8 @@ mod naming;
 mod noting;
 mod packing;
 mod place;
+pub(crate) mod power;
+mod power_loss;
 mod processes;
 mod pruning;
 mod reading;
