@@ -44,7 +44,7 @@ pub(crate) fn sync_data(file: &File, path: &Path) -> Result<()> {
 
 /// Makes the bytes of a file durable that may not be there.
 pub(crate) fn sync_if_there(path: &Path) -> Result<()> {
-    match File::open(path) {
+    match files::open(path) {
         Ok(file) => sync(&file, path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(StoreError::io("open", path, source)),

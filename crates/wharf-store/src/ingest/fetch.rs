@@ -5,14 +5,18 @@
 //! already is skipped. Each connection holds two batches of bytes at most: one that gathers, and one
 //! that is being written on another thread.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::future::{Either, select};
 use futures_util::stream::BoxStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 use wharf_core::layer::Inspect;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Reader, Source, Watch};
 use wharf_os::blocking::{self, Blocking};
@@ -25,6 +29,12 @@ use crate::StoreError;
 /// How much is gathered before it's written, in bytes: a process that is killed loses no more than two
 /// of these for each connection.
 const BATCH: usize = 256 * 1024;
+/// How long a byte is held back for others to be written with it: what comes slowly is not lost either.
+const HELD_MAX: Duration = Duration::from_secs(1);
+/// How long a download goes on before what has come is made durable once more. With the pause, a sync
+/// that is under way, and the bytes held back, a power loss takes less than five seconds of it; and a
+/// sync every two seconds costs less than can be measured.
+const SYNC_EVERY: Duration = Duration::from_secs(2);
 /// How often bytes are reported.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
@@ -50,12 +60,23 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Fetches what is missing of the blob, and reads all of it.
+/// Fetches what is missing of the blob, and reads all of it. What has come is made durable now and then.
 pub(crate) async fn fetch(
     fetch: Fetch,
     inspect: Option<Box<dyn Inspect>>,
 ) -> Result<Followed, ContentError> {
     let fetch = Arc::new(fetch);
+    let all = pin!(fetch_all(Arc::clone(&fetch), inspect));
+    match select(all, pin!(fetch.keep_durable())).await {
+        Either::Left((followed, _)) => followed,
+        Either::Right((never, _)) => match never {},
+    }
+}
+
+async fn fetch_all(
+    fetch: Arc<Fetch>,
+    inspect: Option<Box<dyn Inspect>>,
+) -> Result<Followed, ContentError> {
     let stop = StopOnDrop(Arc::clone(&fetch.partial));
     let follower = start_follower(&fetch, inspect);
     fetch.report(fetch.partial.done());
@@ -98,10 +119,7 @@ async fn fill(fetch: &Arc<Fetch>) -> Result<(), ContentError> {
     };
     let answer = fetch.open(&claim).await?;
     let more = if answer.is_ranged(fetch.what.size) {
-        fetch
-            .partial
-            .unclaimed()
-            .min(fetch.connections.saturating_sub(1))
+        fetch.partial.unclaimed(fetch.connections.saturating_sub(1))
     } else {
         0
     };
@@ -122,6 +140,19 @@ async fn fill(fetch: &Arc<Fetch>) -> Result<(), ContentError> {
 }
 
 impl Fetch {
+    /// Makes what has come durable, beside those who fetch and read it, until nobody waits for it.
+    async fn keep_durable(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(SYNC_EVERY).await;
+            let partial = Arc::clone(&self.partial);
+            let synced = joined(blocking::start(move || partial.sync())).await;
+            // A disk that fails says so again when the blob is put in place.
+            if let Err(error) = synced.and_then(|synced| Ok(synced?)) {
+                tracing::debug!(%error, "what has come is not durable yet");
+            }
+        }
+    }
+
     /// Fills pieces as well, once other blobs leave room for one more connection.
     async fn further_connection(self: Arc<Self>) -> Result<(), ContentError> {
         let permit = Arc::clone(&self.further).acquire_owned();
@@ -215,18 +246,26 @@ impl Fetch {
         writer: &mut Writer<'_>,
     ) -> Result<(), ContentError> {
         let (mut batch, mut offset) = (Batch::default(), claim.next);
+        let mut due = tokio::time::Instant::now();
         loop {
-            let next = self.next(answer, claim.end).await;
-            let ended = !matches!(next, Ok(Some(_)));
-            if let Ok(Some(bytes)) = &next {
+            let next = if batch.len() == 0 {
+                let next = self.next(answer, claim.end).await;
+                due = tokio::time::Instant::now() + HELD_MAX;
+                Some(next)
+            } else {
+                timeout_at(due, self.next(answer, claim.end)).await.ok()
+            };
+            let ended = matches!(next, Some(Ok(None) | Err(_)));
+            if let Some(Ok(Some(bytes))) = &next {
                 batch.push(bytes.clone());
             }
+            let is_due = ended || next.is_none() || tokio::time::Instant::now() >= due;
             let len = batch.len();
-            if len >= BATCH || ended && len > 0 {
-                writer.write(claim.piece, offset, batch.take()).await?;
+            if len >= BATCH || is_due && len > 0 {
+                writer.write(offset, batch.take()).await?;
                 offset += len as u64;
             }
-            if ended {
+            if let Some(next) = next.filter(|_| ended) {
                 return next.map(drop);
             }
         }
@@ -317,16 +356,11 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Starts to write a batch once the one before is written.
-    async fn write(
-        &mut self,
-        piece: usize,
-        offset: u64,
-        batch: Vec<Bytes>,
-    ) -> Result<(), ContentError> {
+    async fn write(&mut self, offset: u64, batch: Vec<Bytes>) -> Result<(), ContentError> {
         self.finish().await?;
         let fetch = Arc::clone(self.fetch);
         self.writing = Some(blocking::start(move || {
-            let done = fetch.partial.write(piece, offset, &batch)?;
+            let done = fetch.partial.write(offset, &batch)?;
             fetch.report(done);
             Ok(())
         }));

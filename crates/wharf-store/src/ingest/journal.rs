@@ -1,74 +1,195 @@
-//! The journal of a download: how many bytes of each piece are written.
+//! The journal of a download: which parts of the blob are written, and up to where they are durable.
 //!
-//! A header of 24 bytes (`WHARFJ1\n`, the blob's size, the size of a piece), then one number for each
-//! piece, all numbers little-endian, 8 bytes. A number is written after the bytes that it counts, so a
-//! process that is killed never claims too much. A power loss may tear the two apart: what was reused
-//! is verified like everything else, and fetched once more if it's wrong.
+//! A header of 24 bytes: `WHARFJ2\n`, the blob's size, and a sum of these. Then records of 40 bytes in
+//! the order in which things happened: five numbers, the last one a sum of the four before it. Numbers
+//! are little-endian with 8 bytes, sums are XXH3 with 64 bits.
+//!
+//! A *part* says what came: its first byte, its length, the sum of its bytes, and how many bytes are here
+//! with it. It is written after the bytes that it counts, so a process that is killed never claims too
+//! much. A *mark* has length 0: the bytes of as many records as its first number says were durable before
+//! the mark was written. A power loss may keep a part's record and lose its bytes; so a part without a
+//! mark behind it is compared with its sum before it is used.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader, Read as _};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
-/// The first bytes of a journal, with the version of its format.
-const MAGIC: [u8; 8] = *b"WHARFJ1\n";
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// The first bytes of a journal, with the version of its format. Journals of version 1, which had no sums,
+/// count as missing.
+const MAGIC: [u8; 8] = *b"WHARFJ2\n";
 const HEADER: usize = 24;
+const RECORD: usize = 40;
+/// How much of a part is read at once to compare it with its sum, in bytes.
+const READ: usize = 128 * 1024;
 
-/// How the blob is cut: the unit in which connections share the work. Large enough that asking for
-/// it costs nothing beside fetching it, small enough that all connections end at about the same time.
-pub(super) const PIECE: u64 = 16 * 1024 * 1024;
-
-/// How many pieces a blob of this size has.
-pub(super) fn pieces(size: u64) -> usize {
-    usize::try_from(size.div_ceil(PIECE)).unwrap_or(usize::MAX)
+/// One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// Bytes that were written.
+    Part {
+        start: u64,
+        len: u64,
+        /// The sum of these bytes.
+        sum: u64,
+    },
+    /// The bytes of so many records are durable.
+    Mark { records: u64 },
 }
 
-/// The length of a piece, in bytes: the last one is shorter.
-pub(super) fn piece_len(size: u64, piece: usize) -> u64 {
-    let start = piece as u64 * PIECE;
-    PIECE.min(size.saturating_sub(start))
+/// Writes records.
+#[derive(Debug)]
+pub(super) struct Journal {
+    pub(super) file: File,
+    /// How many records there are.
+    pub(super) records: u64,
+    /// How many bytes of the blob are here.
+    total: u64,
 }
 
-/// Starts a journal with nothing written.
-pub(super) fn create(file: &File, size: u64) -> io::Result<()> {
-    let mut bytes = header(size).to_vec();
-    bytes.resize(HEADER + pieces(size) * 8, 0);
-    file.write_all_at(&bytes, 0)
+impl Journal {
+    /// Starts with nothing written. The file is empty.
+    pub(super) fn create(file: File, size: u64) -> io::Result<Self> {
+        file.write_all_at(&header(size), 0)?;
+        Ok(Self {
+            file,
+            records: 0,
+            total: 0,
+        })
+    }
+
+    pub(super) fn append(&mut self, record: Record) -> io::Result<()> {
+        let (start, len, sum) = match record {
+            Record::Part { start, len, sum } => (start, len, sum),
+            Record::Mark { records } => (records, 0, 0),
+        };
+        let total = self.total.saturating_add(len);
+        let bytes = encode([start, len, sum, total]);
+        self.file.write_all_at(&bytes, offset(self.records))?;
+        self.records += 1;
+        self.total = total;
+        Ok(())
+    }
 }
 
-/// Reads how much of each piece is written; `None` if it's not a journal of a blob of this size.
-pub(super) fn read(file: &File, size: u64) -> io::Result<Option<Vec<u64>>> {
-    let mut bytes = vec![0; HEADER + pieces(size) * 8];
-    if file.metadata()?.len() != bytes.len() as u64 {
+/// How many bytes are here, as the last record says; `None` if this is no journal of a blob of this size,
+/// or its last record is just being written.
+pub(super) fn total(file: &File, size: u64) -> io::Result<Option<u64>> {
+    let len = file.metadata()?.len();
+    if !has_header(file, size)? {
         return Ok(None);
     }
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(parse(&bytes, size))
+    let Some(last) = records_in(len).checked_sub(1) else {
+        return Ok(Some(0));
+    };
+    let mut bytes = [0; RECORD];
+    file.read_exact_at(&mut bytes, offset(last))?;
+    Ok(decode(&bytes).map(|[.., total]| total))
 }
 
-/// Says how much of one piece is written.
-pub(super) fn write(file: &File, piece: usize, done: u64) -> io::Result<()> {
-    file.write_all_at(&done.to_le_bytes(), (HEADER + piece * 8) as u64)
+/// Calls `take` with every record, in order, and its number; those that a power loss has damaged are left
+/// out. `false` if this is no journal of a blob of this size.
+pub(super) fn read(
+    file: &File,
+    size: u64,
+    take: &mut dyn FnMut(u64, Record) -> io::Result<()>,
+) -> io::Result<bool> {
+    if !has_header(file, size)? {
+        return Ok(false);
+    }
+    let records = records_in(file.metadata()?.len());
+    let mut reader = BufReader::new(At {
+        file,
+        at: offset(0),
+    });
+    let mut bytes = [0; RECORD];
+    for number in 0..records {
+        reader.read_exact(&mut bytes)?;
+        match decode(&bytes) {
+            Some([records, 0, ..]) => take(number, Record::Mark { records })?,
+            Some([start, len, sum, _]) => take(number, Record::Part { start, len, sum })?,
+            None => {}
+        }
+    }
+    Ok(true)
+}
+
+/// Has the file these bytes?
+pub(super) fn holds(data: &File, part: Range<u64>, sum: u64) -> io::Result<bool> {
+    let (mut hasher, mut at) = (Xxh3::new(), part.start);
+    let mut buffer = vec![0; READ];
+    while at < part.end {
+        let len = usize::try_from(part.end - at).map_or(READ, |left| left.min(READ));
+        data.read_exact_at(&mut buffer[..len], at)?;
+        hasher.update(&buffer[..len]);
+        at += len as u64;
+    }
+    Ok(hasher.digest() == sum)
+}
+
+/// Where a record lies in the file.
+const fn offset(record: u64) -> u64 {
+    HEADER as u64 + record * RECORD as u64
+}
+
+/// How many records a file of this length has.
+const fn records_in(len: u64) -> u64 {
+    len.saturating_sub(HEADER as u64) / RECORD as u64
+}
+
+fn has_header(file: &File, size: u64) -> io::Result<bool> {
+    let mut found = [0; HEADER];
+    match file.read_exact_at(&mut found, 0) {
+        Ok(()) => Ok(found == header(size)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn header(size: u64) -> [u8; HEADER] {
     let mut bytes = [0; HEADER];
     bytes[..8].copy_from_slice(&MAGIC);
     bytes[8..16].copy_from_slice(&size.to_le_bytes());
-    bytes[16..].copy_from_slice(&PIECE.to_le_bytes());
+    let sum = xxh3_64(&bytes[..16]);
+    bytes[16..].copy_from_slice(&sum.to_le_bytes());
     bytes
 }
 
-fn parse(bytes: &[u8], size: u64) -> Option<Vec<u64>> {
-    let numbers = bytes.strip_prefix(header(size).as_slice())?;
-    let (numbers, rest) = numbers.as_chunks::<8>();
-    if !rest.is_empty() || numbers.len() != pieces(size) {
-        return None;
+fn encode(numbers: [u64; 4]) -> [u8; RECORD] {
+    let mut bytes = [0; RECORD];
+    let (places, _) = bytes.as_chunks_mut::<8>();
+    for (place, number) in places.iter_mut().zip(numbers) {
+        *place = number.to_le_bytes();
     }
-    let done = numbers.iter().enumerate().map(|(piece, number)| {
-        let done = u64::from_le_bytes(*number);
-        (done <= piece_len(size, piece)).then_some(done)
-    });
-    done.collect()
+    let sum = xxh3_64(&bytes[..32]);
+    bytes[32..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8; RECORD]) -> Option<[u64; 4]> {
+    let mut numbers = [0; 5];
+    let (places, _) = bytes.as_chunks::<8>();
+    for (number, place) in numbers.iter_mut().zip(places) {
+        *number = u64::from_le_bytes(*place);
+    }
+    let [start, len, sum, total, check] = numbers;
+    (xxh3_64(&bytes[..32]) == check).then_some([start, len, sum, total])
+}
+
+/// A file from a place on, which leaves its own place alone.
+struct At<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl io::Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.file.read_at(buffer, self.at)?;
+        self.at += len as u64;
+        Ok(len)
+    }
 }
 
 #[cfg(test)]
@@ -77,48 +198,91 @@ mod tests {
 
     use super::*;
 
-    fn journal(size: u64, done: &[u64]) -> Vec<u8> {
-        let mut bytes = header(size).to_vec();
-        done.iter()
-            .for_each(|number| bytes.extend(number.to_le_bytes()));
-        bytes
+    const SIZE: u64 = 1 << 45;
+
+    fn part(start: u64, len: u64) -> Record {
+        let sum = start ^ 77;
+        Record::Part { start, len, sum }
+    }
+
+    fn written(records: &[Record]) -> File {
+        let mut journal = Journal::create(tempfile::tempfile().unwrap(), SIZE).unwrap();
+        records
+            .iter()
+            .for_each(|record| journal.append(*record).unwrap());
+        journal.file
+    }
+
+    fn all(file: &File, size: u64) -> Option<Vec<Record>> {
+        let mut all = Vec::new();
+        let found = read(file, size, &mut |_, record| {
+            all.push(record);
+            Ok(())
+        });
+        found.unwrap().then_some(all)
     }
 
     #[test]
     fn reads_what_was_written() {
-        let size = 2 * PIECE + 5;
-        assert_eq!(
-            parse(&journal(size, &[PIECE, 7, 5]), size),
-            Some(vec![PIECE, 7, 5])
-        );
-        let file = tempfile::tempfile().unwrap();
-        create(&file, size).unwrap();
-        write(&file, 1, 9).unwrap();
-        assert_eq!(read(&file, size).unwrap(), Some(vec![0, 9, 0]));
+        let records = [part(5, 10), Record::Mark { records: 1 }, part(1 << 40, 1)];
+        let file = written(&records);
+        assert_eq!(all(&file, SIZE).unwrap(), records);
+        assert_eq!(total(&file, SIZE).unwrap(), Some(11));
+        assert_eq!(file.metadata().unwrap().len(), offset(3));
     }
 
     #[test]
-    fn refuses_what_does_not_fit_the_blob() {
-        let size = PIECE + 5;
-        for done in [vec![0, 6], vec![0], vec![0, 0, 0], vec![PIECE + 1, 0]] {
-            assert_eq!(parse(&journal(size, &done), size), None, "{done:?}");
+    fn is_as_long_as_what_was_written_whatever_size_was_announced() {
+        for size in [0, 1 << 48, 1 << 62, u64::MAX] {
+            let journal = Journal::create(tempfile::tempfile().unwrap(), size).unwrap();
+            assert_eq!(journal.file.metadata().unwrap().len(), offset(0));
+            assert_eq!(total(&journal.file, size).unwrap(), Some(0));
+            assert_eq!(all(&journal.file, size), Some(Vec::new()));
         }
-        assert_eq!(parse(&journal(size + 1, &[0, 0]), size), None);
-        let mut other = journal(size, &[0, 0]);
-        other[6] = b'2';
-        assert_eq!(parse(&other, size), None);
+    }
+
+    #[test]
+    fn another_blobs_journal_is_none() {
+        let file = written(&[part(0, 1)]);
+        assert_eq!(all(&file, SIZE + 1), None);
+        assert_eq!(total(&file, SIZE + 1).unwrap(), None);
+        // One of version 1: the size of a piece, and how much of each is written.
+        let old = tempfile::tempfile().unwrap();
+        let numbers = [SIZE, 16 << 20, 16 << 20, 500];
+        let numbers = numbers.iter().flat_map(|number| number.to_le_bytes());
+        let bytes: Vec<u8> = b"WHARFJ1\n".iter().copied().chain(numbers).collect();
+        old.write_all_at(&bytes, 0).unwrap();
+        assert_eq!(all(&old, SIZE), None);
+    }
+
+    #[test]
+    fn a_damaged_record_is_left_out_and_the_others_count() {
+        let records = [part(0, 10), part(10, 10), part(20, 10)];
+        for byte in offset(1)..offset(2) {
+            let file = written(&records);
+            let mut one = [0];
+            file.read_exact_at(&mut one, byte).unwrap();
+            file.write_all_at(&[one[0] ^ 0x10], byte).unwrap();
+            assert_eq!(all(&file, SIZE).unwrap(), [records[0], records[2]]);
+        }
+        let torn = written(&records);
+        torn.set_len(offset(2) + 11).unwrap();
+        assert_eq!(all(&torn, SIZE).unwrap(), records[..2]);
+        // A block that was never written is zeros.
+        torn.set_len(offset(1)).unwrap();
+        torn.set_len(offset(100)).unwrap();
+        assert_eq!(all(&torn, SIZE).unwrap(), records[..1]);
     }
 
     proptest! {
         #[test]
-        fn never_claims_more_than_a_piece_has(bytes: Vec<u8>, size in 0..4 * PIECE) {
-            let mut all = header(size).to_vec();
-            all.extend(&bytes);
-            for journal in [&bytes, &all] {
-                for (piece, done) in parse(journal, size).unwrap_or_default().iter().enumerate() {
-                    prop_assert!(*done <= piece_len(size, piece));
-                }
-            }
+        fn strange_bytes_are_no_records(bytes: Vec<u8>) {
+            let file = tempfile::tempfile().unwrap();
+            file.write_all_at(&bytes, 0).unwrap();
+            prop_assert_eq!(all(&file, SIZE), None);
+            let file = written(&[]);
+            file.write_all_at(&bytes, offset(0)).unwrap();
+            prop_assert_eq!(all(&file, SIZE), Some(Vec::new()));
         }
     }
 }

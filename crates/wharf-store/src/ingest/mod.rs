@@ -2,7 +2,7 @@
 //!
 //! `ingest/<algorithm>-<hex>.lock`     held by whoever works on that blob; the system lets go of it
 //! `ingest/<algorithm>-<hex>.data`     the bytes so far, with holes
-//! `ingest/<algorithm>-<hex>.journal`  how many bytes of each piece are written
+//! `ingest/<algorithm>-<hex>.journal`  which parts are written, and which of them are durable
 //! `ingest/<algorithm>-<hex>.notes`    what is in the layer, as far as it was read
 //!
 //! Everything here may be lost, and then is fetched again. What is left of a process that ended is
@@ -10,17 +10,23 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `extents` | which parts of a blob are here |
 //! | `journal` | reads and writes the journal |
-//! | `partial` | one blob's file and how far it is; pieces are claimed and written |
+//! | `restore` | what can be used of an earlier attempt |
+//! | `partial` | one blob's file and what is here of it; pieces are claimed and written |
 //! | `batch` | bytes that are gathered before they are written |
 //! | `fetch` | connections that fill the pieces |
 //! | `follow` | reads behind the writers, in order: digest, and what the layer says |
 
 mod batch;
+mod extents;
 pub(crate) mod fetch;
 pub(crate) mod follow;
 mod journal;
 pub(crate) mod partial;
+pub(crate) mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -131,8 +137,7 @@ impl Ingest {
     /// is a glance, without the lock; `None` if there is nothing to see.
     pub(crate) fn glance(&self, digest: &Digest, size: u64) -> Option<u64> {
         let journal = files::open(&self.path(digest, "journal")).ok()?;
-        let pieces = journal::read(&journal, size).ok()??;
-        Some(pieces.iter().sum())
+        journal::total(&journal, size).ok()?
     }
 
     /// Returns whether a process works on a blob. A glance, for those who only report.
@@ -173,8 +178,8 @@ impl Ingest {
     }
 
     /// The files of a blob's download, the lock aside; the journal first, since without it the data is nothing.
-    fn files(&self, digest: &Digest) -> [PathBuf; 3] {
-        ["journal", "notes", "data"].map(|kind| self.path(digest, kind))
+    fn files(&self, digest: &Digest) -> [PathBuf; 4] {
+        ["journal", restore::NEW_JOURNAL, "notes", "data"].map(|kind| self.path(digest, kind))
     }
 
     /// Removes what is here of a blob. The caller holds its lock. Returns how many bytes came free.

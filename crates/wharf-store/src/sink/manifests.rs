@@ -10,6 +10,7 @@ use super::DiskSink;
 use crate::catalog::{Durability, ManifestArrival};
 use crate::ingest::DigestLock;
 use crate::ingest::partial::Partial;
+use crate::ingest::restore::Trust;
 use crate::rows::ManifestKind;
 use crate::{Result, StoreError, fail};
 
@@ -108,7 +109,9 @@ impl DiskSink {
     fn write_document(&self, manifest: &Manifest, lock: &Arc<DigestLock>) -> Result<()> {
         let (store, what) = (&self.store, &manifest.descriptor);
         store.ingest.discard(&what.digest)?;
-        let partial = Partial::open(&store.ingest, Arc::clone(lock), &what.digest, what.size)?;
+        let (digest, size) = (&what.digest, what.size);
+        let lock = Arc::clone(lock);
+        let partial = Partial::open(&store.ingest, lock, digest, size, Trust::Durable)?;
         partial.write_document(&manifest.raw)?;
         let (file, path) = partial.file();
         store.blobs.publish(file, path, &what.digest)?;

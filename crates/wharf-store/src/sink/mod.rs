@@ -19,6 +19,7 @@ use crate::ingest::DigestLock;
 use crate::ingest::fetch::{Fetch, fetch, joined};
 use crate::ingest::follow::{Follow, Followed};
 use crate::ingest::partial::Partial;
+use crate::ingest::restore::Trust;
 use crate::store::Inner;
 use crate::{Lease, Result, StoreError, fail, files};
 
@@ -213,11 +214,13 @@ impl DiskSink {
         watch: &Arc<dyn Watch>,
         lock: &Arc<DigestLock>,
     ) -> Result<(Option<LayerFacts>, Arc<Partial>), ContentError> {
+        let mut trust = Trust::Durable;
         loop {
             let (of, held) = (what.clone(), Arc::clone(lock));
             let partial = self
                 .blocking(move |this| {
-                    Partial::open(&this.store.ingest, held, &of.digest, of.size).map(Arc::new)
+                    Partial::open(&this.store.ingest, held, &of.digest, of.size, trust)
+                        .map(Arc::new)
                 })
                 .await?;
             let reused = partial.done() > 0;
@@ -240,6 +243,11 @@ impl DiskSink {
             };
             if let Some(Ok(facts)) = result {
                 return Ok((facts, partial));
+            }
+            if result.is_none() && trust == Trust::Durable {
+                // Those parts are fetched again that are not what came. All of them, if all are.
+                trust = Trust::Nothing;
+                continue;
             }
             let digest = what.digest.clone();
             self.blocking(move |this| this.store.ingest.discard(&digest))

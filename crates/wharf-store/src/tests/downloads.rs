@@ -8,6 +8,7 @@ use wharf_core::media_type::OCI_LAYER;
 use wharf_core::{ContentError, Descriptor, Event, LayerStatus, Sink as _};
 
 use super::place::{Fault, Place};
+use super::power::Disk;
 use super::{Image, World, inspected, noise, toy_diff_id};
 use crate::{SinkOptions, StoreError};
 
@@ -156,6 +157,69 @@ async fn bytes_of_an_earlier_attempt_are_not_trusted() {
     place.set(Fault::Break(2_000_000));
     world.put(&what, &place).await.unwrap_err();
     // A power loss may leave zeros where the journal says that there are bytes.
+    zero(&world, 1000);
+    place.opened();
+    place.set(Fault::None);
+    world.put(&what, &place).await.unwrap();
+    let opened = place.opened();
+    let asked: u64 = opened
+        .iter()
+        .map(|(_, range)| range.end - range.start)
+        .sum();
+    // The part that was damaged, and what had not come.
+    assert_eq!(opened[0].1.start, 0);
+    assert!((2_000_001..2_400_000).contains(&asked), "{opened:?}");
+    assert_eq!(std::fs::read(world.blob_path(&what.digest)).unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_damages_what_it_has_synced_costs_the_damaged_part() {
+    for all in [false, true] {
+        let (world, bytes) = (World::new(), noise(18, 4_000_000));
+        let (what, place) = (layer(&bytes), Place::one(&bytes));
+        place.set(Fault::Break(3_000_000));
+        world.put(&what, &place).await.unwrap_err();
+        // Opening an earlier attempt makes durable what it uses of it.
+        place.set(Fault::Break(0));
+        world.put(&what, &place).await.unwrap_err();
+        zero(&world, 1_500_000);
+        place.opened();
+        // With nothing left to fetch, too.
+        if all {
+            place.set(Fault::Flip(3_500_000));
+        } else {
+            place.set(Fault::None);
+        }
+        let result = world.put(&what, &place).await;
+        let opened = place.opened();
+        let starts: Vec<u64> = opened.iter().map(|(_, range)| range.start).collect();
+        if all {
+            // The place sends a wrong byte: parts are compared, then all is fetched, then it is an error.
+            assert!(
+                matches!(result, Err(ContentError::Mismatch { .. })),
+                "{starts:?}"
+            );
+            assert_eq!(
+                starts.iter().filter(|start| **start == 0).count(),
+                1,
+                "{starts:?}"
+            );
+            continue;
+        }
+        result.unwrap();
+        assert!(starts[0] >= 2_900_000, "{starts:?}");
+        assert_eq!(opened.len(), 2, "{opened:?}");
+        let again = opened[1].1.clone();
+        assert!(
+            again.contains(&1_500_000) && again.end - again.start < 400_000,
+            "{opened:?}"
+        );
+        assert_eq!(std::fs::read(world.blob_path(&what.digest)).unwrap(), bytes);
+    }
+}
+
+/// Zeros a block of a download, as a disk would that never wrote it.
+fn zero(world: &World, at: u64) {
     let data = world
         .files()
         .into_iter()
@@ -164,17 +228,80 @@ async fn bytes_of_an_earlier_attempt_are_not_trusted() {
         .write(true)
         .open(data.unwrap())
         .unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 1000).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], at).unwrap();
+}
+
+/// Lets what is ready run until the disk has this file, or fails after ten seconds.
+async fn until_synced(disk: &Disk, path: &std::path::Path, longer_than: usize) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while disk.synced_len(path).is_none_or(|len| len <= longer_than) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} is not synced",
+            path.display()
+        );
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_becomes_durable_while_it_goes_on() {
+    let (world, bytes) = (World::new(), noise(19, 3_000_000));
+    let (what, place) = (layer(&bytes), Place::one(&bytes));
+    let disk = Disk::record(&world.root());
+    place.set(Fault::Stall(1_900_000));
+    let sink = world.sink(inspected());
+    let put = sink.put(&what, place.clone(), Arc::new(Unwatched));
+    let journal = world
+        .root()
+        .join("ingest")
+        .join(format!("sha256-{}.journal", what.digest.hex()));
+    let clock = async {
+        place.stalled.notified().await;
+        // The last bytes wait for others, but not long; then all is synced, beside the connection.
+        for _ in 0..6 {
+            tokio::time::advance(std::time::Duration::from_secs(1)).await;
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+        until_synced(&disk, &journal, 24).await;
+    };
+    tokio::select! {
+        result = put => panic!("it cannot have ended: {result:?}"),
+        () = clock => {}
+    }
+    let after = world.folder.path().join("after");
+    disk.lose_power(&after);
+    let store = crate::Store::open(&after).unwrap();
+    let sink = store.sink(Arc::new(store.lease().unwrap()), inspected());
     place.opened();
     place.set(Fault::None);
-    world.put(&what, &place).await.unwrap();
-    let starts: Vec<_> = place
-        .opened()
-        .into_iter()
-        .map(|(_, range)| range.start)
-        .collect();
-    assert_eq!(starts.len(), 2);
-    assert!(starts[0] > 0 && starts[1] == 0, "{starts:?}");
+    sink.put(&what, place.clone(), Arc::new(Unwatched))
+        .await
+        .unwrap();
+    assert!(place.asked() <= 3_000_000 - 1_700_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_nothing_can_have_is_an_error_and_takes_no_disk() {
+    for size in [1 << 40, 1 << 48, 1 << 53, 1 << 62] {
+        let (world, bytes) = (World::new(), noise(20, 400));
+        let what = Descriptor {
+            size,
+            ..layer(&bytes)
+        };
+        let place = Place::one(&bytes);
+        place.set(Fault::NoRanges);
+        let error = world.put(&what, &place).await.unwrap_err();
+        assert!(matches!(error, ContentError::Size { .. }), "{error}");
+        let left: Vec<_> = world
+            .files()
+            .into_iter()
+            .filter(|path| std::fs::metadata(path).is_ok_and(|about| about.len() > 1000))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

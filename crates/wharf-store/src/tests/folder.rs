@@ -156,10 +156,9 @@ async fn a_full_disk_is_named_and_loses_nothing() {
     let ingest = world.root().join("ingest");
     let file = |kind: &str| ingest.join(format!("sha256-{}.{kind}", what.digest.hex()));
     crate::fail::FULL.lock().unwrap().push(file("data"));
-    let mut journal = b"WHARFJ1\n".to_vec();
-    for number in [what.size, 16 * 1024 * 1024, 0] {
-        journal.extend(number.to_le_bytes());
-    }
+    let mut journal = b"WHARFJ2\n".to_vec();
+    journal.extend(what.size.to_le_bytes());
+    journal.extend(xxhash_rust::xxh3::xxh3_64(&journal).to_le_bytes());
     std::fs::write(file("journal"), &journal).unwrap();
     let place = Place::one(&bytes);
     let error = world.put(&what, &place).await.unwrap_err();
