@@ -21,6 +21,11 @@ need docker docker-cli
 need node nodejs
 need npm npm
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+# The file systems of the power losses: tests/crash.
+need losetup mount
+need mkfs.ext4 e2fsprogs
+need mkfs.xfs xfsprogs
+need mkfs.btrfs btrfs-progs
 # What tests/parity's fixtures are made of (make.py), for whoever makes them anew.
 need busybox busybox-static
 need unshare util-linux
