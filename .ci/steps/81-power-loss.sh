@@ -24,13 +24,13 @@ python3 tests/crash/validate.py "$crash/validate" ext4 60
 
 # Commands that are killed at each of their syncs, and the process that comes next.
 python3 tests/crash/directed.py "$crash/directed" ext4 0 0
-python3 tests/crash/explore.py "$crash/directed" acks 0 120
+python3 tests/crash/explore.py "$crash/directed" acks 0 100
 
 # Random work, random moments.
 python3 tests/crash/record.py "$crash/ext4" ext4 "$RANDOM" 30
-python3 tests/crash/explore.py "$crash/ext4" s 0 150
+python3 tests/crash/explore.py "$crash/ext4" s 0 100
 python3 tests/crash/record.py "$crash/xfs" xfs "$RANDOM" 15
-python3 tests/crash/explore.py "$crash/xfs" s 0 50
+python3 tests/crash/explore.py "$crash/xfs" s 0 40
 
 wait "$resume" || { cat "$SCRATCH/resume.log" >&2; fail "a power loss takes too much of a download"; }
 tail -1 "$SCRATCH/resume.log"

@@ -78,7 +78,7 @@ def main():
     worker.close()
     print(f"{kind}: {count} states, {len(worker.log.records)} records, {len(worker.log.flushes)} flushes; states with a loss: {dict(lost)}")
     print(" ", dict(sorted(failed.items())))
-    sys.exit(lost["good"] > 0 or not lost["no-sync"] or not lost["in-place"])
+    sys.exit(lost["good"] > 0 or not lost["no-sync"] or not lost["no-file-sync"])
 
 
 if __name__ == "__main__":

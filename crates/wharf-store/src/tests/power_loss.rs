@@ -14,7 +14,7 @@ use super::place::Place;
 use super::power::Disk;
 use super::{Image, inspected, noise, pull, reference};
 use crate::catalog::Durability;
-use crate::{LinkKind, Result, Store, StoreError, Writing, check};
+use crate::{CollectOptions, LinkKind, Result, Store, StoreError, Writing, check};
 
 /// A store that goes through a power loss.
 struct Machine {
@@ -73,20 +73,20 @@ type Removal = fn(&Store, &Image);
 async fn no_file_goes_before_the_removal_of_its_row_is_durable() {
     let removals: [(&str, Removal); 5] = [
         ("a prune", |store, _| {
-            store.collect().unwrap();
+            store.collect(CollectOptions::EVERYTHING).unwrap();
         }),
         ("a failed load", |store, image| {
             discard(store, image);
         }),
         ("a prune behind a write that changes nothing", |store, _| {
             store.write(|_| Ok::<_, StoreError>(())).unwrap();
-            store.collect().unwrap();
+            store.collect(CollectOptions::EVERYTHING).unwrap();
         }),
         (
             "a prune after the same image was removed again",
             |store, image| {
                 store.write(|rows| rows.remove_image(image.id())).unwrap();
-                store.collect().unwrap();
+                store.collect(CollectOptions::EVERYTHING).unwrap();
             },
         ),
         ("one file", |store, image| {
