@@ -167,7 +167,12 @@ fn several_threads() -> Result<Runtime> {
     });
     // Other processes may have used up what the probe has found. Then tokio panics for its first
     // thread, and for a later one it goes on and waits for it.
-    let refused = || io::Error::new(io::ErrorKind::WouldBlock, "the system refuses a thread");
+    let refused = || {
+        io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "a limit on threads or open files is reached",
+        )
+    };
     let runtime = built
         .unwrap_or_else(|| Err(refused()))
         .map_err(cannot_start)?;
