@@ -120,7 +120,7 @@ fn looking_one_image_up_costs_the_same_with_many_images() {
         let name = reference("app:1");
         let digest = name.with_digest(manifest.clone());
         type Look<'a> = (
-            &'a str,
+            &'static str,
             &'a dyn Fn(&crate::Reading<'_>) -> crate::Result<bool>,
         );
         let looks: [Look<'_>; 16] = [
