@@ -115,7 +115,8 @@ pub(super) fn for_rows(missing: Missing, last: &Last) -> FuncMap {
     add(ITERATE, iterate);
     add("len", len);
     add("slice", slice);
-    for name in ["html", "js", "urlquery", "print"] {
+    add("print", print_all);
+    for name in ["html", "js", "urlquery"] {
         let as_text = move |args: &[Value]| call(name, &texts(args));
         functions.insert(name.to_owned(), Arc::new(as_text));
     }
@@ -175,7 +176,7 @@ fn field(args: &[Value], missing: Missing) -> Answer {
         return Err(wrong("field", "a receiver, a place and names"));
     };
     let mut value = receiver.clone();
-    for name in names {
+    for (step, name) in names.iter().enumerate() {
         let Value::String(name) = name else {
             return Err(wrong("field", "names"));
         };
@@ -192,6 +193,10 @@ fn field(args: &[Value], missing: Missing) -> Answer {
             nil if record::is_nil_pointer(nil) => {
                 Err(format!("nil pointer evaluating field {name}"))
             }
+            // What is in Go's map or list of anything has no type of its own.
+            _ if missing == Missing::Error && (step > 0 || place.contains("at <.")) => Err(
+                format!("can't evaluate field {name} in type interface {{}}"),
+            ),
             other => {
                 let kind = other.type_name();
                 Err(format!("can't evaluate field {name} in type {kind}"))
@@ -215,9 +220,7 @@ fn method(args: &[Value]) -> Answer {
     };
     let called = match receiver {
         Value::Function(fields) => record::method(fields, name, arguments),
-        Value::Map(map) if map.contains_key(name) => {
-            Err(format!("{name} is not a method but has arguments"))
-        }
+        Value::Map(_) => Err(format!("{name} is not a method but has arguments")),
         other => {
             let kind = go_type(other);
             Err(format!("can't evaluate field {name} in type {kind}"))
@@ -338,6 +341,21 @@ pub(super) fn go_type(value: &Value) -> String {
         other => other.type_name(),
     }
     .to_owned()
+}
+
+/// The library's `print`, with structs as Go has them: a blank stands between two values that are no texts.
+fn print_all(args: &[Value]) -> Answer {
+    let mut out = String::new();
+    for (number, value) in args.iter().enumerate() {
+        let before = number.checked_sub(1).and_then(|at| args.get(at));
+        let is_text = |value: &Value| matches!(value, Value::String(_));
+        if before.is_some_and(|before| !is_text(before) && !is_text(value)) {
+            out.push(' ');
+        }
+        let shown = call("print", &texts(std::slice::from_ref(value)))?;
+        out.push_str(shown.as_str().unwrap_or_default());
+    }
+    Ok(text(out))
 }
 
 /// Values with structs as Go prints them.

@@ -118,7 +118,19 @@ fn words(message: &str, source: &str, line: usize, column: usize) -> String {
         }
         "unterminated string" => "unterminated quoted string".to_owned(),
         "unterminated raw string" => "unterminated raw quoted string".to_owned(),
-        "unterminated character literal" => "unterminated character constant".to_owned(),
+        "unterminated character literal" => {
+            let mut parts = source
+                .lines()
+                .nth(line.saturating_sub(1))
+                .unwrap_or_default()
+                .split('\'');
+            match (parts.next(), parts.next(), parts.next()) {
+                (Some(_), Some(inner), Some(_)) => {
+                    format!("malformed character constant: '{inner}'")
+                }
+                _ => "unterminated character constant".to_owned(),
+            }
+        }
         "define expects a string name" => "unexpected \"}}\" in define clause".to_owned(),
         "template expects a string name" => "unexpected \"}}\" in template clause".to_owned(),
         "block expects a string name" => "unexpected \"}}\" in block clause".to_owned(),

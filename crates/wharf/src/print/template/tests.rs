@@ -219,6 +219,7 @@ fn issue_12_errors_have_go_s_words() {
         ("{{\"abc}}", ":1: unterminated quoted string"),
         ("{{(.ID}}", ":1: unclosed left paren"),
         ("{{.ID)}}", ":1: unexpected right paren"),
+        ("{{'ab'}}", ":1: malformed character constant: 'ab'"),
         ("{{block}}", ":1: unexpected \"}}\" in block clause"),
         ("{{ .ID := 1}}", ":1: unexpected \":=\" in operand"),
         (
@@ -426,6 +427,7 @@ fn issue_12_times_are_go_s() {
             "true false true 2024-01-05 06:07:08.09 +0000 UTC UTC",
         ),
         ("{{html .Time}}", "2024-01-05 06:07:08.09 +0000 UTC"),
+        ("{{print .Length 1 \"x\" .Length}}", "1m30s 1x1m30s"),
         (
             "{{.Length}} {{json .Length}} {{.Length.Seconds}} {{printf \"%d\" .Length}} {{eq .Length 90000000000}}",
             "1m30s 90000000000 90 90000000000 true",
