@@ -138,6 +138,7 @@ fn text_that_is_not_utf_8_is_read_as_go_reads_it() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn says_which_field_is_wrong() {
     for (text, expected) in [
         (

@@ -86,6 +86,7 @@ impl Engine for LocalEngine {
         options: &PullOptions,
         watch: Arc<dyn Watch>,
     ) -> Result<Pulled> {
+        pull::check_name(reference)?;
         self.store.check_writable()?;
         pull::pull(
             &self.store,

@@ -36,7 +36,6 @@ pub(super) async fn pull(
     options: &PullOptions,
     watch: Arc<dyn Watch>,
 ) -> Result<Pulled> {
-    check_name(reference)?;
     // With both a tag and a digest, the digest is pulled and the tag not set (Docker 28.5).
     let reference = if reference.digest().is_some() {
         reference.without_tag()

@@ -58,6 +58,7 @@ fn shown(wharf: &Wharf, name: &str) -> Value {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_null_is_a_zero_value_in_a_config() {
     let registry = TestRegistry::start();
     let rest = r#""rootfs":{"type":"layers","diff_ids":["%"]}"#;
@@ -154,6 +155,7 @@ fn issue_12_null_is_a_zero_value_in_a_config() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_null_is_a_zero_value_in_a_manifest() {
     let registry = TestRegistry::start();
     let config = config(r#"{"os":"linux","rootfs":{"type":"layers","diff_ids":["%"]}}"#);
@@ -222,6 +224,7 @@ fn issue_12_an_artifact_type_does_not_make_an_artifact_of_an_image() {
 
 /// The digest is right, so nothing on the way has changed the bytes.
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_a_proxy_is_not_blamed_for_what_was_published() {
     let registry = TestRegistry::start();
     let fine = r#"{"os":"linux","rootfs":{"type":"layers","diff_ids":["%"]}}"#;

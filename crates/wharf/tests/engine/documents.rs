@@ -9,6 +9,7 @@ use wharf_testkit::TestRegistry;
 use super::server::Server;
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_the_api_shows_what_a_pull_takes() {
     let registry = TestRegistry::start();
     let server = Server::start();
@@ -68,6 +69,7 @@ fn issue_12_the_api_shows_what_a_pull_takes() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_names_are_refused_as_by_the_command_line() {
     let server = Server::start();
     for (method, path, words) in [

@@ -192,6 +192,7 @@ proptest::proptest! {
 
 /// What Docker 28.5 says of the same templates.
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_errors_have_go_s_words() {
     for (source, words) in [
         ("{{if}}x{{end}}", ":1: missing value for if"),
@@ -382,6 +383,7 @@ impl Record for Timed {
 
 /// Go 1.24's `time.Time` and `time.Duration`, as Docker 28.5 prints them.
 #[test]
+#[allow(clippy::too_many_lines, reason = "most lines are a table")]
 fn issue_12_times_are_go_s() {
     for (source, expected) in [
         ("{{.Time}}", "2024-01-05 06:07:08.09 +0000 UTC"),
