@@ -120,11 +120,16 @@ pub(super) struct BodyWriter {
 
 impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.batch.extend(bytes);
+        if self.batch.capacity() == 0 {
+            self.batch.reserve_exact(BATCH);
+        }
+        // No more than one batch: what a slow client does not take is counted in batches.
+        let taken = bytes.len().min(BATCH - self.batch.len());
+        self.batch.extend(&bytes[..taken]);
         if self.batch.len() >= BATCH {
             self.flush()?;
         }
-        Ok(bytes.len())
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -148,6 +153,26 @@ impl Write for BodyWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_at_once_goes_in_batches() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).acquire_owned().await.unwrap();
+        let (mut writer, mut written) = writer(place);
+        let all = vec![7; 10 * BATCH + 1];
+        let sent = all.clone();
+        let writing = std::thread::spawn(move || {
+            writer.write_all(&sent).unwrap();
+            writer.flush().unwrap();
+        });
+        let mut got = Vec::new();
+        while let Some(piece) = written.recv().await {
+            assert!(piece.len() <= BATCH, "{}", piece.len());
+            got.extend(piece);
+        }
+        writing.join().unwrap();
+        assert_eq!(got, all);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_stalls_keeps_nobody_waiting_for_long() {

@@ -57,12 +57,12 @@ use crate::serve::Refusal;
 pub use info::describe;
 pub use system::Host;
 
-/// Bounds the archives that come and go at once, in number; the next one waits. Each holds a thread that a
-/// client who stalls keeps waiting, and there are 512 of these.
-const ARCHIVES_MAX: usize = 64;
+/// Bounds the archives that come and go at once, in number; the next one waits. Each holds a thread and about
+/// a megabyte, also while its client stalls.
+const ARCHIVES_MAX: usize = 32;
 
 /// Bounds those who wait for a place among them. More are refused, so that archives never take every connection.
-const ARCHIVES_WAITING_MAX: usize = 64;
+const ARCHIVES_WAITING_MAX: usize = 96;
 
 /// Bounds what is asked of registries at once: pulls, pushes, imports, searches. More are refused, for the same
 /// reason.
