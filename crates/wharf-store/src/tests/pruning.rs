@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use futures_util::stream;
 use wharf_core::{Descriptor, Digest, ImageConfig, Manifest};
 
@@ -295,7 +294,7 @@ async fn a_rehearsal_says_what_a_collection_frees() {
     let uploads = world.store.uploads();
     for old in [true, false] {
         let id = uploads.begin().unwrap();
-        let bytes = stream::iter([Ok::<_, std::io::Error>(Bytes::from(noise(7, 20_000)))]);
+        let bytes = stream::iter([Ok::<_, std::io::Error>(noise(7, 20_000))]);
         uploads.append(&id, None, bytes).await.unwrap();
         if old {
             age(

@@ -343,7 +343,8 @@ fn names_that_are_only_in_the_log_come_back() {
     let (names, report) = patient.repaired(&damage_header);
     // The log has a sound first page, so that there may be nothing to repair.
     assert_eq!(names, patient.names, "{report:?}");
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 3] = [
+    type Damage<'a> = (&'static str, &'a dyn Fn(&mut Vec<u8>));
+    let cases: [Damage<'_>; 3] = [
         ("the log's header", &|log| log[..16].fill(0)),
         ("a frame's page", &|log| {
             log[32 + 4120 * 6 + 500..][..300].fill(1)
