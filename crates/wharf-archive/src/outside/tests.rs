@@ -63,7 +63,7 @@ fn what_is_planted_meanwhile_is_neither_followed_nor_written_to() {
     // Another folder under the name of the one that was opened.
     fs::create_dir(path.join("mine")).unwrap();
     let place = Destination::open(&path.join("mine/file")).unwrap();
-    fs::rename(path.join("mine"), path.join("moved")).unwrap();
+    rustix::fs::rename(path.join("mine"), path.join("moved")).unwrap();
     symlink(path.join("elsewhere"), path.join("mine")).unwrap();
     place.new_file().unwrap().finish(0o600).unwrap();
     assert_eq!(names(&path.join("elsewhere")), [""; 0]);

@@ -132,9 +132,12 @@ fn discard(store: &Store, image: &Image) {
 /// Writes rows, for the image that is here.
 type Write = fn(&mut Writing<'_>, &Image) -> Result<()>;
 
+/// Returns whether the rows that a [`Write`] writes are here.
+type Written = fn(&Store, &Image) -> bool;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_because_it_is_so_already_is_durable() {
-    let writes: [(&str, Write, fn(&Store, &Image) -> bool); 5] = [
+    let writes: [(&str, Write, Written); 5] = [
         (
             "an image that is kept",
             |rows, image| rows.keep_image(image.id()),

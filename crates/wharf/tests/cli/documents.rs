@@ -11,6 +11,9 @@ use wharf_testkit::{TestRegistry, Wharf};
 use super::tampered::layer;
 use super::wharf;
 
+/// Changes a manifest before it is published.
+type Edit = fn(&mut Value);
+
 /// Puts an image of one layer into a registry, with this config, and a manifest that was edited.
 fn push(registry: &TestRegistry, name: &str, config: &[u8], edit: impl FnOnce(&mut Value)) {
     let layer = layer();
@@ -159,7 +162,7 @@ fn issue_12_null_is_a_zero_value_in_a_config() {
 fn issue_12_null_is_a_zero_value_in_a_manifest() {
     let registry = TestRegistry::start();
     let config = config(r#"{"os":"linux","rootfs":{"type":"layers","diff_ids":["%"]}}"#);
-    let edits: [(&str, fn(&mut Value)); 6] = [
+    let edits: [(&str, Edit); 6] = [
         ("top", |m| {
             for field in [
                 "annotations",
@@ -230,7 +233,7 @@ fn issue_12_a_proxy_is_not_blamed_for_what_was_published() {
     let fine = r#"{"os":"linux","rootfs":{"type":"layers","diff_ids":["%"]}}"#;
     let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
     let steps = r#"{"history":[{},{}],"rootfs":{"type":"layers","diff_ids":["%"]}}"#;
-    let cases: [(&str, &str, fn(&mut Value), &str); 6] = [
+    let cases: [(&str, &str, Edit, &str); 6] = [
         ("no-json", "{", |_| (), "not valid JSON"),
         (
             "type",
