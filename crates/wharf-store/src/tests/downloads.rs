@@ -231,15 +231,26 @@ fn zero(world: &World, at: u64) {
     std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], at).unwrap();
 }
 
-/// Lets what is ready run until the disk has this file, or fails after ten seconds.
-async fn until_synced(disk: &Disk, path: &std::path::Path, longer_than: usize) {
+/// Lets time pass until the disk has so many bytes of a download, and all that its journal says; fails after ten
+/// seconds of the machine's own clock.
+async fn until_synced(disk: &Disk, download: &std::path::Path, bytes: usize) {
+    let (data, journal) = (
+        download.with_extension("data"),
+        download.with_extension("journal"),
+    );
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while disk.synced_len(path).is_none_or(|len| len <= longer_than) {
+    loop {
+        let written = std::fs::metadata(&journal).map_or(0, |about| about.len());
+        let synced = disk.synced_len(&journal).unwrap_or(0) as u64;
+        if disk.synced_len(&data) >= Some(bytes) && synced == written {
+            return;
+        }
+        let shown = download.display();
         assert!(
             std::time::Instant::now() < deadline,
-            "{} is not synced",
-            path.display()
+            "{shown} is not synced"
         );
+        tokio::time::advance(std::time::Duration::from_millis(500)).await;
         tokio::task::yield_now().await;
     }
 }
@@ -252,20 +263,12 @@ async fn a_download_becomes_durable_while_it_goes_on() {
     place.set(Fault::Stall(1_900_000));
     let sink = world.sink(inspected());
     let put = sink.put(&what, place.clone(), Arc::new(Unwatched));
-    let journal = world
-        .root()
-        .join("ingest")
-        .join(format!("sha256-{}.journal", what.digest.hex()));
+    let name = format!("sha256-{}", what.digest.hex());
+    let download = world.root().join("ingest").join(name);
     let clock = async {
         place.stalled.notified().await;
         // The last bytes wait for others, but not long; then all is synced, beside the connection.
-        for _ in 0..6 {
-            tokio::time::advance(std::time::Duration::from_secs(1)).await;
-            for _ in 0..50 {
-                tokio::task::yield_now().await;
-            }
-        }
-        until_synced(&disk, &journal, 24).await;
+        until_synced(&disk, &download, 1_900_000).await;
     };
     tokio::select! {
         result = put => panic!("it cannot have ended: {result:?}"),
@@ -280,7 +283,7 @@ async fn a_download_becomes_durable_while_it_goes_on() {
     sink.put(&what, place.clone(), Arc::new(Unwatched))
         .await
         .unwrap();
-    assert!(place.asked() <= 3_000_000 - 1_700_000);
+    assert_eq!(place.asked(), 3_000_000 - 1_900_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
