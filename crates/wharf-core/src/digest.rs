@@ -76,6 +76,11 @@ impl Digest {
         hasher.finish()
     }
 
+    /// Returns whether it is the digest of no bytes at all.
+    pub fn is_of_no_bytes(&self) -> bool {
+        Hasher::new(self.algorithm).finish() == *self
+    }
+
     /// The algorithm that computed it.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -214,6 +219,9 @@ mod tests {
     #[test]
     fn computes_what_others_compute() {
         assert_eq!(Digest::of(b"").as_str(), EMPTY);
+        assert!(Digest::of(b"").is_of_no_bytes());
+        assert!(!Digest::of(b"x").is_of_no_bytes());
+        assert!(Hasher::new(Algorithm::Sha512).finish().is_of_no_bytes());
         let mut hasher = Hasher::new(Algorithm::Sha512);
         hasher.update(b"abc");
         assert!(

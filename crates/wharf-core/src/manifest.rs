@@ -14,7 +14,7 @@ use crate::media_type::{
     DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED, OCI_INDEX, OCI_MANIFEST, is_image_config,
     is_image_manifest, is_index, is_manifest,
 };
-use crate::{Descriptor, Platform};
+use crate::{Descriptor, Digest, Platform};
 
 /// Bounds an index's entries. The largest official images have about 30.
 const INDEX_ENTRIES_MAX: usize = 4096;
@@ -98,6 +98,14 @@ pub enum ManifestError {
     /// A descriptor declares a size that is not possible.
     #[error("the manifest is not valid")]
     DeclaredSize(#[from] SizeError),
+    /// A config or a layer is declared with no bytes, and its digest is that of other content.
+    #[error("the manifest says that {role} {digest} has 0 bytes, and its digest says otherwise")]
+    DeclaredEmpty {
+        /// `config` or `layer`.
+        role: &'static str,
+        /// The content.
+        digest: Digest,
+    },
 }
 
 #[derive(Default, Deserialize)]
@@ -129,6 +137,7 @@ impl Manifest {
         let media_type = wire.media_type(declared)?;
         let kind = wire.into_kind(&media_type)?;
         kind.check_sizes()?;
+        kind.check_empty()?;
         Ok(Self {
             descriptor: Descriptor::of(media_type, &raw),
             raw,
@@ -172,6 +181,27 @@ impl Kind {
                 parts.check_layer_sizes()
             }
         }
+    }
+}
+
+impl Kind {
+    /// Checks that an image declares its sizes. Docker ignores them; wharf asks for as many bytes as
+    /// are declared, and bounds memory and disk space by that number.
+    fn check_empty(&self) -> Result<(), ManifestError> {
+        let Self::Image(parts) = self else {
+            return Ok(());
+        };
+        let config = std::iter::once(("config", &parts.config));
+        let layers = parts.layers.iter().map(|layer| ("layer", layer));
+        for (role, descriptor) in config.chain(layers) {
+            if descriptor.size == 0 && !descriptor.digest.is_of_no_bytes() {
+                return Err(ManifestError::DeclaredEmpty {
+                    role,
+                    digest: descriptor.digest.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -366,14 +366,29 @@ fn takes_the_nulls_that_go_writes() {
         document["config"][field] = Value::Null;
     }
     assert_eq!(parse(OCI_MANIFEST, &document).unwrap().children().len(), 1);
-    document["config"]["size"] = Value::Null;
-    assert_eq!(
-        parse(OCI_MANIFEST, &document).unwrap().children()[0].size,
-        0
-    );
     // Go reads nothing out of it, which is no manifest.
     let error = parse(OCI_MANIFEST, &Value::Null).unwrap_err();
     assert!(matches!(error, ManifestError::Shape(_)), "{error}");
+}
+
+#[test]
+fn refuses_images_that_leave_sizes_out() {
+    let zero = [json!(0), Value::Null];
+    for path in ["/config/size", "/layers/0/size"] {
+        for size in &zero {
+            let mut document = image();
+            *document.pointer_mut(path).unwrap() = size.clone();
+            let error = parse(OCI_MANIFEST, &document).unwrap_err();
+            assert!(
+                matches!(error, ManifestError::DeclaredEmpty { .. }),
+                "{path}: {error}"
+            );
+        }
+    }
+    let mut document = image();
+    document["layers"][0]["size"] = json!(0);
+    document["layers"][0]["digest"] = json!(Digest::of(b""));
+    assert!(parse(OCI_MANIFEST, &document).is_ok());
 }
 
 #[test]

@@ -40,13 +40,14 @@ fn config(text: &str) -> Vec<u8> {
 /// Runs every command that shows an image.
 fn shown(wharf: &Wharf, name: &str) -> Value {
     let text = wharf.ok(["inspect", name]);
+    let saved = wharf.folder().join("saved.tar").display().to_string();
     for arguments in [
         &["history", "--no-trunc"][..],
         &["history", "--format", "{{json .}}"],
         &["images", "--no-trunc"],
         &["images", "--tree"],
         &["inspect", "-f", "{{json .}} {{.Config}}"],
-        &["save", "-o", "saved.tar"],
+        &["save", "-o", &saved],
         &["ls"],
     ] {
         let mut all = arguments.to_vec();
@@ -233,7 +234,7 @@ fn issue_12_a_proxy_is_not_blamed_for_what_was_published() {
     let fine = r#"{"os":"linux","rootfs":{"type":"layers","diff_ids":["%"]}}"#;
     let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(5000), "]".repeat(5000));
     let steps = r#"{"history":[{},{}],"rootfs":{"type":"layers","diff_ids":["%"]}}"#;
-    let cases: [(&str, &str, Edit, &str); 6] = [
+    let cases: [(&str, &str, Edit, &str); 8] = [
         ("no-json", "{", |_| (), "not valid JSON"),
         (
             "type",
@@ -259,6 +260,18 @@ fn issue_12_a_proxy_is_not_blamed_for_what_was_published() {
             fine,
             |m| m["config"]["size"] = json!(9),
             "where its descriptor says 9",
+        ),
+        (
+            "no-size",
+            fine,
+            |m| m["layers"][0]["size"] = json!(0),
+            "has 0 bytes, and its digest says otherwise",
+        ),
+        (
+            "null-size",
+            fine,
+            |m| m["config"]["size"] = Value::Null,
+            "has 0 bytes, and its digest says otherwise",
         ),
     ];
     for (tag, text, edit, words) in cases {
