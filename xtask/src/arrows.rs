@@ -237,7 +237,7 @@ mod tests {
         let text = Violation::Forbidden(edge("wharf-store", "wharf-registry")).to_string();
         assert_eq!(
             text,
-            "wharf-store imports wharf-registry; of this workspace it may import wharf-core"
+            "wharf-store imports wharf-registry; of this workspace it may import wharf-os, wharf-core"
         );
         assert!(
             Violation::Unknown("x".into())

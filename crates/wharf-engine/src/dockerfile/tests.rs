@@ -256,7 +256,8 @@ fn a_chain_of_triggers_is_refused_however_long_it_is() {
         ("OnBuild  ", "ENV a=b"),
         ("ONBUILD ", ""),
     ] {
-        for count in [1, 2, 200_000] {
+        // As many as fit into a line of 65,535 bytes.
+        for count in [1, 2, 4_000] {
             let line = format!("ONBUILD {}{end}", chain.repeat(count));
             let error = config(&[&line]).unwrap_err();
             assert!(error.contains("Chaining ONBUILD"), "{chain:?}: {error}");

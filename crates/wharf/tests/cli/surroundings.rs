@@ -19,7 +19,7 @@ fn a_key_that_does_not_exist_is_named_with_its_line() {
     assert_eq!(
         output.stderr,
         format!(
-            "Error: {}:2: unknown key `paralel`; known are `parallel` or `verify`\nhint: correct \
+            "Error: {}:2: unknown key `paralel`; known are `parallel`, `verify`, `min_rate`\nhint: correct \
              the file, or name another with --config\n",
             file.display()
         )
