@@ -2,7 +2,7 @@
 source .ci/lib.sh
 
 [[ $(id -u) == 0 ]] || fail "power loss is tried on mounted file systems: run this step as root"
-[[ -c /dev/fuse ]] || fail "there is no /dev/fuse, which the logged disk needs: load the module fuse, or pass the device on"
+{ : <>/dev/fuse; } 2>/dev/null || fail "there is no /dev/fuse, which the logged disk needs: load the module fuse, or pass the device on"
 losetup --find >/dev/null || fail "there is no free loop device: load the module loop, or pass /dev/loop-control on"
 build
 export WHARF

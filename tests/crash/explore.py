@@ -6,7 +6,7 @@ before that point is on the disk; of the writes after it, those chosen. With the
 as acknowledgement N was given, with nothing that was not flushed. `--image FILE` writes the disk of state FIRST to
 a file instead of looking at it.
 """
-import bisect, collections, ctypes, fcntl, hashlib, json, multiprocessing, os, random, subprocess, sys, time, traceback
+import bisect, collections, ctypes, fcntl, hashlib, json, multiprocessing, os, queue, random, subprocess, sys, time, traceback
 
 import images
 from device import FILE_SYSTEMS, LIBC, MIB, Log, alone
@@ -286,18 +286,20 @@ class Worker:
 
 
 def work(folder, name, port, seed, numbers, results):
-    worker, log = Worker(folder, name, port), Log(folder)
-    states = sorted((State(log, worker.about, seed, number) for number in numbers), key=lambda state: state.flush)
-    for state in states:
-        try:
-            which = worker.build(state)
-            wrong, seen = worker.look(state)
-        except Exception:
-            which, wrong, seen = "", ["the explorer failed: " + traceback.format_exc()], {}
-        results.put({"seed": seed, "number": state.number, "state": which, "point": state.point, "flush": state.flush, "at": state.at,
-                     "mode": state.mode, "pending": len(state.pending(log)), "wrong": wrong, "seen": seen})
-    worker.close()
-    results.put(None)
+    try:
+        worker, log = Worker(folder, name, port), Log(folder)
+        states = sorted((State(log, worker.about, seed, number) for number in numbers), key=lambda state: state.flush)
+        for state in states:
+            try:
+                which = worker.build(state)
+                wrong, seen = worker.look(state)
+            except Exception:
+                which, wrong, seen = "", ["the explorer failed: " + traceback.format_exc()], {}
+            results.put({"seed": seed, "number": state.number, "state": which, "point": state.point, "flush": state.flush, "at": state.at,
+                         "mode": state.mode, "pending": len(state.pending(log)), "wrong": wrong, "seen": seen})
+        worker.close()
+    finally:
+        results.put(None)
 
 
 def main():
@@ -313,12 +315,19 @@ def main():
     registry = images.Registry(folder, port)
     results, started = multiprocessing.Queue(), time.time()
     numbers = range(first, first + count)
-    for n in range(workers):
-        multiprocessing.Process(target=work, args=(folder, f"w{n}", registry.port, seed, numbers[n::workers], results), daemon=True).start()
+    processes = [multiprocessing.Process(target=work, args=(folder, f"w{n}", registry.port, seed, numbers[n::workers], results), daemon=True)
+                 for n in range(workers)]
+    for process in processes:
+        process.start()
     all_, left = [], workers
     with open(f"{folder}/results-{seed}-{first}.jsonl", "w") as file:
         while left:
-            result = results.get()
+            try:
+                result = results.get(timeout=5)
+            except queue.Empty:
+                if not any(process.is_alive() for process in processes):
+                    break  # killed: the count of states says so
+                continue
             if result is None:
                 left -= 1
                 continue

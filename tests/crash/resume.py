@@ -4,7 +4,7 @@
 Records one pull of a large layer that takes about a minute; then, in states of the whole of it, pulls again and
 compares what had come before with what did not come again. Fails if more than LOST_MAX seconds of it are lost.
 """
-import json, os, shutil, sys, time
+import json, os, shutil, signal, sys, time
 
 import images
 from device import Disk
@@ -55,6 +55,8 @@ class Resume(Worker):
 
 
 def main():
+    # So that what was started ends as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder, kind, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     port = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,8 @@
 //! tokio's `spawn_blocking` panics where the system refuses its first thread, and where it refuses
 //! a later one it puts the work behind work that is under way. wharf's works wait for each other
 //! (one writes a file, another reads it), so that the second case ends in a deadlock. Here work
-//! either has a thread to itself at once, or fails.
+//! has a thread to itself at once, or fails. Beyond [`THREADS_MAX`] threads, work that waits for no other work
+//! waits for a thread.
 //!
 //! Threads are kept for the next work, as tokio does it.
 
@@ -87,6 +88,20 @@ pub fn start<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Bl
     }));
     Blocking(match started {
         Ok(()) => State::Running(result),
+        Err(error) => State::Refused(Some(error)),
+    })
+}
+
+/// Starts work that waits for other work. It has a thread of its own and does not count for the bound on threads:
+/// otherwise such works could take all of them, and wait for work that has none.
+pub fn start_apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    let (sender, result) = oneshot::channel();
+    let started = thread::spawn("waiting", move || {
+        // Without a receiver the result is not wanted any more.
+        sender.send(work()).ok();
+    });
+    Blocking(match started {
+        Ok(_) => State::Running(result),
         Err(error) => State::Refused(Some(error)),
     })
 }
@@ -190,6 +205,24 @@ mod tests {
             work.await.unwrap();
         }
         assert_eq!(last.recv().unwrap(), 64);
+    }
+
+    #[tokio::test]
+    async fn works_that_wait_leave_the_threads_to_others() {
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(Mutex::new(gate));
+        let waiting: Vec<_> = (0..THREADS_MAX + 8)
+            .map(|_| {
+                let gate = std::sync::Arc::clone(&gate);
+                start_apart(move || gate.lock().unwrap().recv().is_ok())
+            })
+            .collect();
+        start(move || (0..THREADS_MAX + 8).for_each(|_| go.send(()).unwrap()))
+            .await
+            .unwrap();
+        for work in waiting {
+            assert!(work.await.unwrap());
+        }
     }
 
     #[tokio::test]

@@ -331,10 +331,11 @@ impl Download {
         let noted = self.requests.note(self.brought);
         noted.map_err(|limit| self.too_slow(limit))?;
         let began = Instant::now();
-        let answer = self.ask().await;
+        // Attempts that fail are bounded by their number, and have an error that says more.
+        let body = self.ask().await?;
         let noted = self.progress.note(began.elapsed(), 0);
         noted.map_err(|limit| self.too_slow(limit))?;
-        answer
+        Ok(body)
     }
 
     async fn ask(&self) -> Result<Body, RegistryError> {

@@ -70,8 +70,9 @@ pub(crate) fn next_of<'a>(
     Ok(named.or(unnamed))
 }
 
+/// Some servers put single quotes around the relation.
 fn is_next(relation: &str) -> bool {
-    let mut relations = relation.split_ascii_whitespace();
+    let mut relations = relation.trim_matches('\'').split_ascii_whitespace();
     relations.any(|one| one.eq_ignore_ascii_case(NEXT))
 }
 
@@ -238,6 +239,8 @@ mod tests {
             "<?last=b&n=2>; title=\"a \\\"b\\\"; rel=prev\"; rel=\"next\"",
             "<?last=b&n=2>; title*=UTF-8''%e2%82%ac; rel=next; hreflang=en",
             "<?last=b&n=2>; rel=\"next last\"",
+            "<?last=b&n=2>; rel='next'",
+            "<?last=b&n=2>; rel='last next'",
             "<?last=b&n=2>; rel=\"last\tNEXT\"",
             "<?last=b&n=2>; rel=next; rel=prev",
             "<?last=a>; rel=prev, <?last=b&n=2>; rel=next",

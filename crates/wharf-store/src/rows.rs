@@ -152,7 +152,6 @@ impl Freed {
 /// A blob that no row holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnheldBlob {
-    pub(crate) id: i64,
     pub(crate) digest: Digest,
     pub(crate) size: u64,
     /// Whether what held it was removed while a lease still held it. Otherwise nothing has held it yet: it came

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use wharf_archive::outside;
 
 use crate::exit::{self, Failure, Result};
+use crate::runtime;
 
 /// The signals that ask a program to end.
 const SIGNALS: [u8; 3] = [SIGHUP, 2, 15];
@@ -40,6 +41,11 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let ignored = ignored();
     watch(ignored).map_err(|error| Failure::error(format!("cannot start: {error}")))?;
     let result = work();
+    if let Err(Failure::Signal { number, .. }) = &result {
+        // The work has heard of the signal first. The files that it did not finish go all the same.
+        outside::abandon();
+        exit::end_by_signal(*number)
+    }
     while outside::is_abandoned() {
         // The other thread removes files and ends the program. What failed here failed because of that.
         thread::park();
@@ -48,7 +54,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 fn watch(ignored: u64) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::build(|| Builder::new_current_thread().enable_all().build())?;
     let within = runtime.enter();
     let mut all: Vec<(u8, Signal)> = Vec::new();
     for number in SIGNALS {

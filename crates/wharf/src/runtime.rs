@@ -155,7 +155,7 @@ fn several_threads() -> Result<Runtime> {
     probe(workers).map_err(cannot_start)?;
     let started = Arc::new((Mutex::new(0), Condvar::new()));
     let counting = Arc::clone(&started);
-    let built = exit::without_panic_text(|| {
+    let runtime = build(move || {
         Builder::new_multi_thread()
             .worker_threads(workers)
             .enable_all()
@@ -164,27 +164,31 @@ fn several_threads() -> Result<Runtime> {
                 counting.1.notify_all();
             })
             .build()
-    });
-    // Other processes may have used up what the probe has found. Then tokio panics for its first
-    // thread, and for a later one it goes on and waits for it.
-    let refused = || {
-        io::Error::new(
-            io::ErrorKind::WouldBlock,
-            "a limit on threads or open files is reached",
-        )
-    };
-    let runtime = built
-        .unwrap_or_else(|| Err(refused()))
-        .map_err(cannot_start)?;
+    })
+    .map_err(cannot_start)?;
     let count = started.0.lock().unwrap_or_else(PoisonError::into_inner);
     let waited = started
         .1
         .wait_timeout_while(count, START_MAX, |count| *count < workers);
+    // Other processes may have used up what the probe has found: tokio goes on without a later thread.
     if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
         runtime.shutdown_background();
         return Err(cannot_start(refused()));
     }
     Ok(runtime)
+}
+
+/// Builds a runtime. Where the system refuses a thread or the sockets that pass signals on, tokio
+/// panics; this function returns an error.
+pub(crate) fn build(builder: impl FnOnce() -> io::Result<Runtime>) -> io::Result<Runtime> {
+    exit::without_panic_text(builder).unwrap_or_else(|| Err(refused()))
+}
+
+fn refused() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::WouldBlock,
+        "a limit on threads or open files is reached",
+    )
 }
 
 /// Fails if the system does not start so many threads at once.

@@ -18,7 +18,7 @@ use wharf_archive::layer::{HEAD, media_type_of};
 use wharf_core::copy::{Choose, Options, copy};
 use wharf_core::manifest::Index;
 use wharf_core::{Descriptor, Digest, Event, Watch};
-use wharf_store::{Lease, SinkOptions, Store, WhileRoom};
+use wharf_store::{Lease, SinkOptions, Store, StoreErrorKind, WhileRoom};
 
 use super::translate::{self, Origin};
 use crate::{
@@ -164,8 +164,12 @@ fn known_layer(store: &Store, lease: &Lease, diff_id: &Digest) -> Result<Option<
     for (digest, size) in blobs {
         lease.hold(&digest)?;
         // It may have been collected just before.
-        let Some(blob) = store.blob(&digest)? else {
-            continue;
+        let blob = match store.blob(&digest) {
+            Ok(Some(blob)) => blob,
+            Ok(None) => continue,
+            // Another blob with the same layer may be sound.
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => continue,
+            Err(error) => return Err(error.into()),
         };
         let mut head = Vec::new();
         let read = (&blob.file).take(HEAD as u64).read_to_end(&mut head);

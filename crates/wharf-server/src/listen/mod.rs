@@ -71,8 +71,13 @@ impl Listening {
 fn prompt(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    let tuned = socket
+        .set_tcp_notsent_lowat(UNSENT_MAX)
+        .and_then(|()| socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE)));
+    if let Err(error) = tuned {
+        // Some sandboxes lack these options, and a connection works without them.
+        tracing::debug!(%error, "a connection has no limit on unsent bytes, or no keepalive");
+    }
     Ok(stream)
 }
 

@@ -150,7 +150,11 @@ impl Admission {
                     let address = address.to_canonical();
                     address.is_loopback() || Some(address) == self.loopback
                 }
-                Kind::Name(name) => name == LOCALHOST,
+                // Names below localhost are this machine's (RFC 6761), so that no page elsewhere has one.
+                // Docker's client calls itself `api.moby.localhost` on a socket, which may be forwarded.
+                Kind::Name(name) => name
+                    .strip_suffix(LOCALHOST)
+                    .is_some_and(|below| below.is_empty() || below.ends_with('.')),
             }
     }
 }

@@ -28,6 +28,8 @@ fn on_loopback_the_host_is_this_machine() {
     for own in [
         "localhost",
         "localhost:2375",
+        "api.moby.localhost",
+        "a.localhost:5000",
         "LocalHost:2375",
         "localhost.",
         "LOCALHOST.:2375",
@@ -53,7 +55,6 @@ fn on_loopback_the_host_is_this_machine() {
         "evil.example",
         "evil.example:2375",
         "localhost.evil.example",
-        "evil.localhost",
         "notlocalhost",
         "localhost..",
         ".localhost",

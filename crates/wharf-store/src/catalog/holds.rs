@@ -54,7 +54,7 @@ impl Reading<'_> {
     /// removed, as is everything that was needed by it alone.
     pub(crate) fn unheld(&self) -> Result<Vec<UnheldBlob>> {
         let mut statement = self.rows.prepare_cached(
-            "SELECT b.id, b.digest, b.size, EXISTS ( \
+            "SELECT b.digest, b.size, EXISTS ( \
                SELECT 1 FROM leases l WHERE l.digest = b.digest AND l.token = ?3) FROM blobs b \
              WHERE NOT EXISTS (SELECT 1 FROM edges WHERE child = b.id) \
              AND NOT EXISTS (SELECT 1 FROM names WHERE target = b.id) \
@@ -70,10 +70,9 @@ impl Reading<'_> {
             params![kind_number(LinkKind::Manifest), oldest_link, RELEASED],
             |row| {
                 Ok(UnheldBlob {
-                    id: row.get(0)?,
-                    digest: super::parsed(row, 1)?,
-                    size: row.get(2)?,
-                    released: row.get(3)?,
+                    digest: super::parsed(row, 0)?,
+                    size: row.get(1)?,
+                    released: row.get(2)?,
                 })
             },
         )?;
@@ -99,7 +98,7 @@ impl Writing<'_> {
     pub(crate) fn loosen_unheld(&mut self, blobs: &[UnheldBlob]) -> Result<()> {
         for blob in blobs {
             if !self.is_leased(&blob.digest)? {
-                self.loose.push(blob.id);
+                self.loosen(&blob.digest)?;
             }
         }
         Ok(())

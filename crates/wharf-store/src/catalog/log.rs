@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{Catalog, DATABASE, wait_for_writer};
+use crate::StoreError;
 use crate::{Result, durable};
 
 /// Bounds the log that the next process has to read again, in bytes: 128 pages, which takes 0.3 ms.
@@ -29,10 +30,17 @@ impl Catalog {
         if self.settled.load(Ordering::SeqCst) >= opened {
             return Ok(());
         }
+        if self.unsettled.load(Ordering::SeqCst) {
+            let source = std::io::Error::other("an earlier sync of it failed");
+            return Err(StoreError::io("sync", &self.log(), source));
+        }
         // Never the database itself: closing a file takes this process's locks on it away, and SQLite
         // has locks on that one. A fold syncs the database before it empties the log.
-        durable::sync_if_there(&self.log())?;
-        durable::sync_directory(&self.root)?;
+        let synced =
+            durable::sync_if_there(&self.log()).and_then(|()| durable::sync_directory(&self.root));
+        // The system reports a failure once: a sync that succeeds after it says nothing about the rows.
+        self.unsettled.store(synced.is_err(), Ordering::SeqCst);
+        synced?;
         self.note_settled(opened);
         Ok(())
     }

@@ -101,6 +101,8 @@ pub(crate) struct Catalog {
     opened: AtomicU64,
     /// How many of them had been opened when the log was last made durable.
     settled: AtomicU64,
+    /// A sync of the log has failed in this process.
+    unsettled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -157,6 +159,7 @@ impl Catalog {
             logged: Arc::default(),
             opened: AtomicU64::new(0),
             settled: AtomicU64::new(0),
+            unsettled: AtomicBool::new(false),
         };
         catalog.refuse_emptied()?;
         if read_only {
@@ -185,6 +188,10 @@ impl Catalog {
         } else {
             return Ok(());
         };
+        // Another process may have made it between the two looks.
+        if length(DATABASE) > 0 {
+            return Ok(());
+        }
         Err(StoreError::Corrupt {
             detail: detail.into(),
         })

@@ -100,7 +100,7 @@ fn start_follower(
 ) -> Blocking<Result<Option<Followed>, StoreError>> {
     let partial = Arc::clone(&fetch.partial);
     let (algorithm, size) = (fetch.what.digest.algorithm(), fetch.what.size);
-    blocking::start(move || {
+    blocking::start_apart(move || {
         let (file, path) = partial.file();
         let follow = Follow {
             file,
@@ -140,13 +140,13 @@ async fn fill(fetch: &Arc<Fetch>) -> Result<(), ContentError> {
 }
 
 impl Fetch {
-    /// Makes what has come durable, beside those who fetch and read it, until nobody waits for it.
+    /// Makes what has come durable, beside the tasks that fetch and read it, until the download ends.
     async fn keep_durable(&self) -> Infallible {
         loop {
             tokio::time::sleep(SYNC_EVERY).await;
             let partial = Arc::clone(&self.partial);
             let synced = joined(blocking::start(move || partial.sync())).await;
-            // A disk that fails says so again when the blob is put in place.
+            // The error is kept, and ends the download before the blob is put in place.
             if let Err(error) = synced.and_then(|synced| Ok(synced?)) {
                 tracing::debug!(%error, "what has come is not durable yet");
             }

@@ -57,6 +57,9 @@ struct Synced {
     records: u64,
     /// The names of the two files.
     names: bool,
+    /// A sync has failed. The system reports that once for an open file and may have dropped the bytes, so that
+    /// a later sync that succeeds says nothing about them.
+    failed: bool,
 }
 
 /// A part that one connection fills.
@@ -98,6 +101,7 @@ impl Partial {
         let synced = Synced {
             records: journal.records,
             names: journal.records > 0,
+            failed: false,
         };
         Ok(Self {
             size,
@@ -197,6 +201,26 @@ impl Partial {
     /// meanwhile do not wait. Blocks.
     pub(super) fn sync(&self) -> Result<()> {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check(&synced)?;
+        let done = self.sync_new(&mut synced);
+        synced.failed = done.is_err();
+        done
+    }
+
+    /// Fails if a sync has failed. Waits for one that is under way.
+    pub(crate) fn check_synced(&self) -> Result<()> {
+        self.check(&self.synced.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn check(&self, synced: &Synced) -> Result<()> {
+        if synced.failed {
+            let source = io::Error::other("the disk has failed to keep what was written before");
+            return Err(StoreError::io("sync", &self.path, source));
+        }
+        Ok(())
+    }
+
+    fn sync_new(&self, synced: &mut Synced) -> Result<()> {
         let records = self.journal().records;
         if records == synced.records {
             return Ok(());
@@ -216,6 +240,7 @@ impl Partial {
             // The mark is a record too, and nothing has come with it.
             records: records + 1,
             names: true,
+            failed: false,
         };
         Ok(())
     }

@@ -67,7 +67,13 @@ pub(super) fn restore(
     let Some(mut journal) = used.journal else {
         return Ok(None);
     };
-    sync_data(data, &ingest.path(digest, "data"))?;
+    let data_path = ingest.path(digest, "data");
+    if let Err(failed) = sync_data(data, &data_path) {
+        // The system reports this once, and may have dropped the bytes.
+        data.set_len(0)
+            .map_err(|source| StoreError::io("empty", &data_path, source))?;
+        return Err(failed);
+    }
     let records = journal.records;
     let error = |source| StoreError::io("write", &new_path, source);
     journal.append(Record::Mark { records }).map_err(error)?;

@@ -195,6 +195,11 @@ impl DiskSink {
         let (facts, partial) = self.fetch(what, source, &watch, &lock).await?;
         let (digest, ingest) = (what.digest.clone(), self.store.ingest.clone());
         self.blocking(move |this| {
+            if let Err(error) = partial.check_synced() {
+                // Some of its bytes may be on no disk: the next attempt uses none of them.
+                ingest.discard(&digest)?;
+                return Err(error);
+            }
             let (file, path) = partial.file();
             this.store.blobs.publish(file, path, &digest)?;
             this.keep_notes(&digest);

@@ -18,6 +18,7 @@ pub(super) struct Evidence<'a> {
     known: &'a Known,
     /// Which blob has which number.
     ids: HashMap<i64, Digest>,
+    numbers: HashMap<Digest, i64>,
 }
 
 /// What stands about one name in its table and in the two indexes over it.
@@ -38,10 +39,13 @@ struct NameRow {
 
 impl<'a> Evidence<'a> {
     pub(super) fn new(trees: &'a Trees, known: &'a Known) -> Self {
+        let ids = ids(trees, known);
+        let numbers = ids.iter().map(|(&number, digest)| (digest.clone(), number));
         Self {
             trees,
             known,
-            ids: ids(trees, known),
+            numbers: numbers.collect(),
+            ids,
         }
     }
 
@@ -153,8 +157,7 @@ impl<'a> Evidence<'a> {
             None if !self.is_whole("names") && !self.is_whole("names_image") => {
                 let target = self.ids.get(&target)?;
                 let config = self.known.only_image(target)?;
-                let number = self.ids.iter().find(|(_, digest)| *digest == config);
-                Some(*number?.0)
+                Some(*self.numbers.get(config)?)
             }
             None => return None,
         };

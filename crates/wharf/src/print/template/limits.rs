@@ -10,9 +10,9 @@ use gotmpl::{FuncMap, TemplateError, Value};
 /// Bounds a function's result, in bytes. Labels and commands of images have a few KiB.
 const RESULT_MAX: usize = 8 * 1024 * 1024;
 
-/// Bounds a row, in bytes: the largest config, of 4 MiB, as JSON in which every byte is escaped
-/// takes less.
-const ROW_MAX: usize = 32 * 1024 * 1024;
+/// Bounds a row, in bytes, so that a row and its buffer stay below 64 MB. A config has at most 4 MiB,
+/// and its JSON is little longer.
+const ROW_MAX: usize = 16 * 1024 * 1024;
 
 /// Bounds the turns of all loops of a row. The longest list of an image, its history, has some
 /// hundreds.

@@ -39,7 +39,10 @@ fn keywords(source: &str) -> Vec<(usize, &str)> {
     let mut at = 0;
     while let Some(start) = source[at..].find("{{").map(|found| at + found + 2) {
         let inner = &source[start..];
-        let inner = inner.strip_prefix("- ").unwrap_or(inner);
+        let inner = inner
+            .strip_prefix('-')
+            .filter(|rest| rest.starts_with([' ', '\t', '\r', '\n']))
+            .map_or(inner, str::trim_start);
         if let Some(comment) = inner.strip_prefix("/*") {
             let end = comment
                 .find("*/")
