@@ -390,8 +390,8 @@ fn a_prune_leaves_what_a_pull_in_progress_needs() {
     wharf.ok(["store", "check"]);
 }
 
-/// Kills a pull in the middle of its second layer, after the first one has come whole. Returns the name and the
-/// layers.
+/// Kills a pull in the middle of its second layer, after the config and the first layer have come whole. Returns the
+/// name and the layers.
 fn broken_pull(wharf: &Wharf, registry: &TestRegistry) -> (String, [Digest; 2]) {
     let image = Image::builder()
         .layer(Layer::random(1, 100_000))
@@ -403,17 +403,20 @@ fn broken_pull(wharf: &Wharf, registry: &TestRegistry) -> (String, [Digest; 2]) 
     let [first, second] = &layers;
     registry.fault(On::digest(second), When::Times(1), Fault::Stall(2_000_000));
     let mut pull = wharf.spawn(["pull", "-q", &name]);
-    let here = wharf.root().join("blobs/sha256");
-    let here = here.join(&first.hex()[..2]).join(first.hex());
+    let blobs = wharf.root().join("blobs/sha256");
     let ingest = |digest: &Digest, kind: &str| {
         let name = format!("ingest/sha256-{}.{kind}", digest.hex());
         wharf.root().join(name)
     };
-    // Its lock goes when its row is written.
-    let (lock, part) = (ingest(first, "lock"), ingest(second, "data"));
+    // A blob's lock goes when its row is written.
+    let whole = |digest: &Digest| {
+        let here = blobs.join(&digest.hex()[..2]).join(digest.hex());
+        here.exists() && !ingest(digest, "lock").exists()
+    };
+    let part = ingest(second, "data");
     let come = || part.metadata().is_ok_and(|part| part.len() > 1_700_000);
     let start = Instant::now();
-    while !here.exists() || lock.exists() || !come() {
+    while !whole(&image.config.digest) || !whole(first) || !come() {
         assert!(start.elapsed() < PATIENCE, "the layers do not come");
         std::thread::yield_now();
     }
