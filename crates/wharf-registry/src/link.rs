@@ -240,7 +240,6 @@ mod tests {
             "<?last=b&n=2>; title*=UTF-8''%e2%82%ac; rel=next; hreflang=en",
             "<?last=b&n=2>; rel=\"next last\"",
             "<?last=b&n=2>; rel='next'",
-            "<?last=b&n=2>; rel='last next'",
             "<?last=b&n=2>; rel=\"last\tNEXT\"",
             "<?last=b&n=2>; rel=next; rel=prev",
             "<?last=a>; rel=prev, <?last=b&n=2>; rel=next",

@@ -27,6 +27,9 @@ const SIGTERM: u8 = 15;
 /// the machine is overloaded.
 const START_MAX: Duration = Duration::from_secs(10);
 
+/// How often the threads of a probe are looked for after their end. Mostly they are gone at the first look.
+const LOOKS_MAX: usize = 1000;
+
 /// How much address space must be free at the start, in bytes: stacks of threads, tables of TLS
 /// certificates, buffers. Below it any allocation may fail, also one that cannot report it.
 const ADDRESS_SPACE_MIN: u64 = 64 * 1024 * 1024;
@@ -193,6 +196,24 @@ fn refused() -> io::Error {
 
 /// Fails if the system does not start so many threads at once.
 fn probe(threads: usize) -> io::Result<()> {
+    let before = running_threads();
+    let result = start_and_end(threads);
+    // A thread that was joined counts for the limit until the system has removed it.
+    for _ in 0..LOOKS_MAX {
+        if running_threads() <= before {
+            break;
+        }
+        thread::yield_now();
+    }
+    result
+}
+
+/// How many threads this process has; 0 without /proc.
+fn running_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+fn start_and_end(threads: usize) -> io::Result<()> {
     let gate = RwLock::new(());
     thread::scope(|scope| {
         let closed = gate.write();
