@@ -5,7 +5,7 @@ use wharf_testkit::images::samples;
 use super::{registry, wharf};
 
 /// What the shell sets before it starts the program. Limits on processes do not hold for root:
-/// `.ci/steps/85-limits.sh` sets them as another user.
+/// `.ci/85-limits.sh` sets them as another user.
 const LIMITS: [&str; 26] = [
     "ulimit -n 8",
     "ulimit -n 10",
