@@ -205,8 +205,8 @@ fn blob(root: &Path, digest: &Digest) -> PathBuf {
         .join(hex)
 }
 
-/// How much of a download in progress its journal counts (docs/disk-format.md): behind a header of
-/// 24 bytes, a number of 8 bytes for each piece.
+/// Returns how much of a download in progress its journal counts (docs/disk-format.md): behind a header
+/// of 24 bytes, records of 40 bytes. The fourth number of each is how many bytes of the blob are here.
 fn journaled(root: &Path, digest: &Digest) -> anyhow::Result<u64> {
     let name = format!("{}-{}.journal", digest.algorithm().as_str(), digest.hex());
     let bytes = match fs::read(root.join("ingest").join(name)) {
@@ -217,14 +217,15 @@ fn journaled(root: &Path, digest: &Digest) -> anyhow::Result<u64> {
         Err(error) => return Err(error).context("cannot read a journal"),
     };
     ensure!(
-        bytes.starts_with(b"WHARFJ1\n"),
+        bytes.starts_with(b"WHARFJ2\n"),
         "a journal of an unknown format"
     );
     let (numbers, _) = bytes.get(24..).unwrap_or_default().as_chunks::<8>();
-    Ok(numbers
-        .iter()
-        .map(|number| u64::from_le_bytes(*number))
-        .sum())
+    // A process may die in the middle of a record.
+    let (records, _) = numbers.as_chunks::<5>();
+    Ok(records
+        .last()
+        .map_or(0, |record| u64::from_le_bytes(record[3])))
 }
 
 /// All files below a folder.
@@ -271,11 +272,14 @@ mod tests {
     }
 
     #[test]
-    fn adds_up_what_a_journal_counts() {
+    fn reads_what_a_journal_counts() {
         let digest = Digest::of(b"x");
-        let mut journal = b"WHARFJ1\n".to_vec();
+        let mut journal = b"WHARFJ2\n".to_vec();
         journal.resize(24, 0);
-        journal.extend([5u64, 0, 7].map(u64::to_le_bytes).concat());
+        let records = [[0u64, 5, 1, 5, 2], [20, 7, 3, 12, 4]];
+        let last_one_cut_off = [30u64, 9, 5, 21];
+        let numbers = records.as_flattened().iter().chain(&last_one_cut_off);
+        journal.extend(numbers.flat_map(|number| number.to_le_bytes()));
         let name = format!("ingest/sha256-{}.journal", digest.hex());
         assert_eq!(
             journaled(store(&name, &journal).path(), &digest).unwrap(),
